@@ -1,0 +1,150 @@
+"""The one error tree. Each class owns its exit code; each message says what is wrong, where, and what to do next.
+
+    RecastError                 1
+    ├── StepFailed              1   a step ended badly, or did not write what it declares
+    ├── UsageError              2   a word on the command line, or a point, that cannot be
+    ├── SpecError               3   recast.yml, workflow.yml or steps.yml says something impossible
+    ├── ToolMissing             4   no container engine, no image, no tool
+    ├── IntegrityError          5   bytes are not what their hash says
+    ├── RemoteError             6   a remote service failed
+    ├── StatisticsError         7   a fit did not converge: never a number
+    ├── LockedError             8   another runner has this run directory
+    ├── StorageError            9   no space, or not writable
+    └── Interrupted       130/143   Ctrl-C or SIGTERM; finished steps are kept
+
+>>> error = SpecError("unknown stage 'genrate'", where=Location("workflow.yml", 7, 5), hint="did you mean 'generate'?")
+>>> print(error)
+workflow.yml:7:5: unknown stage 'genrate'
+  did you mean 'generate'?
+>>> error.exit_code
+3
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+SCHEMA = "recast-dm/error/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a text file; line and column count from 1, as editors do."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class RecastError(Exception):
+    """What a user may see. `hint` is the next thing to do, one or more lines."""
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, where: Location | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.message}" if self.where else self.message
+        if not self.hint:
+            return head
+        return head + "".join(f"\n  {line}" for line in self.hint.splitlines())
+
+    def document(self) -> dict[str, Any]:
+        """The JSON error document (schema `recast-dm/error/1`)."""
+        where = None
+        if self.where:
+            where = {"file": self.where.file, "line": self.where.line, "column": self.where.column}
+        return {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "exit_code": self.exit_code,
+            "message": self.message,
+            "where": where,
+            "hint": self.hint,
+        }
+
+
+class StepFailed(RecastError):
+    kind = "step-failed"
+
+
+class UsageError(RecastError):
+    exit_code = 2
+    kind = "usage"
+
+
+class SpecError(RecastError):
+    exit_code = 3
+    kind = "invalid-spec"
+
+
+class ToolMissing(RecastError):
+    exit_code = 4
+    kind = "tool-missing"
+
+
+class IntegrityError(RecastError):
+    exit_code = 5
+    kind = "integrity"
+
+
+class RemoteError(RecastError):
+    exit_code = 6
+    kind = "remote"
+
+
+class StatisticsError(RecastError):
+    exit_code = 7
+    kind = "statistics"
+
+
+class LockedError(RecastError):
+    exit_code = 8
+    kind = "locked"
+
+
+class StorageError(RecastError):
+    exit_code = 9
+    kind = "storage"
+
+
+class Interrupted(RecastError):
+    """Ctrl-C (130) or SIGTERM (143)."""
+
+    kind = "interrupted"
+
+    def __init__(self, message: str, *, signal_number: int = 2, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # one class, two signals
+
+
+_STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+def storage_error(error: OSError, what: str) -> RecastError:
+    """An operating-system error while doing `what`, as an error a user can act on.
+
+    >>> print(storage_error(OSError(errno.ENOSPC, "No space left on device", "/data/run"), "keep the step's outputs"))
+    cannot keep the step's outputs: No space left on device: /data/run
+      free some space, or name another place with --workdir and RECAST_DM_CACHE_DIR; finished steps are kept
+    """
+    place = f": {error.filename}" if error.filename else ""
+    message = f"cannot {what}: {error.strerror or error}{place}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = (
+            "free some space, or name another place with --workdir and RECAST_DM_CACHE_DIR; finished steps are kept"
+        )
+        return StorageError(message, hint=hint)
+    if error.errno in _STORAGE_ERRNOS:
+        return StorageError(message, hint="check who may write there, or name another place")
+    return StorageError(message)
