@@ -1,0 +1,62 @@
+"""The only reader of the environment and of the machine: where things lie, and who we are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+UNPRIVILEGED_UID = 64077
+"""The uid that containers get when the caller is root: no account has it, so it owns nothing but its step's files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the environment says. Made once by the command line and handed down."""
+
+    cache_dir: Path
+    runtime: str
+    colour: bool | None
+    jobs: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """Flags > RECAST_DM_* > XDG defaults.
+
+        >>> Config.from_environment({"HOME": "/home/ada"}).cache_dir
+        PosixPath('/home/ada/.cache/recast-dm')
+        >>> Config.from_environment({"RECAST_DM_CACHE_DIR": "/scratch/c"}).cache_dir
+        PosixPath('/scratch/c')
+        """
+        env = os.environ if environ is None else environ
+        cache_home = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME") or "/") / ".cache")
+        cache_dir = Path(env.get("RECAST_DM_CACHE_DIR") or Path(cache_home) / "recast-dm")
+        colour = True if env.get("FORCE_COLOR") else False if env.get("NO_COLOR") else None
+        return cls(cache_dir.absolute(), env.get("RECAST_DM_RUNTIME") or "auto", colour, processors())
+
+
+def processors() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def container_user() -> tuple[int, int]:
+    """The uid and gid that a container's processes get: the caller's own, and never root's."""
+    uid, gid = os.getuid(), os.getgid()
+    return (uid, gid) if uid != 0 else (UNPRIVILEGED_UID, UNPRIVILEGED_UID)
+
+
+def cpu_features() -> dict[str, str | list[str]]:
+    """The processor's name and feature flags: results are byte-identical only where these agree."""
+    name, flags = "unknown", ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and name == "unknown":
+                name = value.strip()
+            if key.strip() in ("flags", "Features") and not flags:
+                flags = value
+    except OSError:
+        pass
+    return {"model": name, "flags": sorted(flags.split())}

@@ -1,0 +1,213 @@
+"""Durable, atomic writes, content addresses, and trees of files.
+
+A write is: temporary file beside the target, fsync, rename, fsync of the directory. A reader sees the old bytes or
+the new ones, also after a power cut. Canonical JSON keeps int, float, bool and text distinct, so equal bytes mean
+equal values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recast_dm.errors import IntegrityError, StorageError, storage_error
+
+CHUNK = 1024 * 1024
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces; NaN and infinities are refused.
+
+    >>> canonical({"b": 1.0, "a": [1, True, "x"]})
+    b'{"a":[1,true,"x"],"b":1.0}'
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def pretty(value: Any) -> bytes:
+    """JSON for files that people read; key order is the writer's."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "surrogatepass")
+
+
+def digest(value: Any) -> str:
+    """The SHA-256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def fsync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replaces the file at `path` by `data`, durably. Raises StorageError (no space, not writable)."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        fsync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise storage_error(error, f"write {path}") from None
+
+
+def read_json(path: Path, schema: str) -> dict[str, Any]:
+    """A JSON document of ours, checked for its `schema` name. Raises IntegrityError."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise IntegrityError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not JSON: {error}") from None
+    found = document.get("schema") if isinstance(document, dict) else None
+    if found != schema:
+        raise IntegrityError(
+            f"{path} has the schema {found!r}, not {schema!r}",
+            hint="was it written by another version of recast-dm, or changed by hand?",
+        )
+    return document  # type: ignore[no-any-return]  # checked to be a dict above
+
+
+# --- trees -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a tree: path below it, size in bytes, SHA-256 in hex, and whether it may be executed."""
+
+    path: str
+    size: int
+    sha256: str
+    executable: bool = False
+
+    def document(self) -> dict[str, Any]:
+        return {"path": self.path, "size": self.size, "sha256": self.sha256, "executable": self.executable}
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The regular files below a directory, sorted by path. Empty directories do not count."""
+
+    files: tuple[File, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The content address: paths, contents and executable bits; not times, owners or sizes."""
+        return digest([[file.path, file.sha256, file.executable] for file in self.files])
+
+    def names(self) -> frozenset[str]:
+        return frozenset(file.path for file in self.files)
+
+    def document(self) -> list[dict[str, Any]]:
+        return [file.document() for file in self.files]
+
+    @classmethod
+    def from_document(cls, document: list[dict[str, Any]]) -> Tree:
+        return cls(tuple(File(f["path"], f["size"], f["sha256"], f["executable"]) for f in document))
+
+
+def walk(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every file below a directory, sorted; links and special files are refused with IntegrityError."""
+    for directory, names, files in os.walk(root):
+        names.sort()
+        for name in sorted([*files, *(n for n in names if (Path(directory) / n).is_symlink())]):
+            path = Path(directory) / name
+            relative = str(path.relative_to(root))
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise IntegrityError(
+                    f"{relative} in {root} is a link or a special file",
+                    hint="outputs and inputs are regular files; copy what the link points to",
+                )
+            yield relative, path
+
+
+def tree_of(root: Path) -> Tree:
+    """The tree below a directory, every byte hashed."""
+    files = []
+    for relative, path in walk(root):
+        status = path.stat()
+        files.append(File(relative, status.st_size, sha256_file(path), bool(status.st_mode & 0o100)))
+    return Tree(tuple(sorted(files, key=lambda file: file.path)))
+
+
+def seal(root: Path, owner: tuple[int, int] | None = None) -> None:
+    """Makes a finished tree durable and read-only: files 0444 or 0555, directories 0755, owned by `owner`."""
+    for directory, _, names in os.walk(root, topdown=False):
+        for name in names:
+            path = Path(directory) / name
+            mode = 0o555 if path.stat().st_mode & 0o100 else 0o444
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                if owner:
+                    os.fchown(descriptor, *owner)
+                os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        if owner:
+            os.chown(directory, *owner, follow_symlinks=False)
+        Path(directory).chmod(0o755)
+        fsync_directory(Path(directory))
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """A second name for every file of a sealed tree: hard links, or copies where the filesystem has none.
+
+    The target appears whole or not at all; one that exists already is left as it is.
+    """
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        for relative, path in walk(source):
+            place = temporary / relative
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, place)
+            except OSError:
+                shutil.copy2(path, place)
+        with contextlib.suppress(FileExistsError):
+            temporary.rename(target)
+        fsync_directory(target.parent)
+    except OSError as error:
+        if target.is_dir() and any(target.iterdir()):
+            return
+        raise storage_error(error, f"place files in {target}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_directory(path: Path) -> Path:
+    """Makes a directory and its parents. Raises StorageError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise StorageError(f"{path} is a file, not a directory") from None
+    except OSError as error:
+        raise storage_error(error, f"make the directory {path}") from None
+    return path
