@@ -1,0 +1,104 @@
+# `make` lists the targets. Every target sets up what it needs, and is quick when that is there already.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.PHONY: demo test lint bench images lock clean distclean help venv engine python
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+LOCKS := recast_dm/locks
+ANALYSIS := atlas-exot-2018-06
+CAPSULE := build/$(ANALYSIS).capsule
+SCRIPTS := containers/*.sh .ci/run
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# Says a command, then runs it.
+RUN = @run() { printf '\n$$ %s\n' "$$*" >&2; "$$@"; }; run
+
+# A virtual environment knows its own path: in a checkout that was moved it is made anew.
+ifneq ($(shell cat .venv/.locked 2>/dev/null),$(CURDIR))
+$(shell rm -f .venv/.locked)
+endif
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: venv images ## set everything up; capture the ATLAS monojet search, run it, rerun it under a new model
+	$(RUN) recast-dm capture specs/$(ANALYSIS) -o $(CAPSULE)
+	$(RUN) recast-dm run $(CAPSULE)
+	$(RUN) recast-dm rerun $(CAPSULE) --model spin1-axial --set m_med=2000 --set m_dm=1
+
+test: venv images ## set everything up; run all tests (more arguments: make test PYTEST_ARGS="-k toy")
+	@containers/build.sh tests/containers/*/
+	$(RUN) python -m pytest $(PYTEST_ARGS)
+
+lint: venv ## ruff, mypy, import-linter, shellcheck
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) shellcheck $(SCRIPTS)
+
+bench: venv images ## time what is claimed to be fast
+	$(RUN) python -m tests.bench
+
+images: venv engine ## build the container images that are missing or out of date
+	@containers/build.sh
+
+engine: # a container engine that answers
+	@containers/engine.sh
+
+# --- the virtual environment: exactly what the lock names, then recast-dm itself, editable ----------------------------
+
+venv: .venv/.ready
+
+.venv/.ready: .venv/.locked pyproject.toml
+	@echo "venv: installing recast-dm (editable)" >&2
+	@pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.venv/.locked: $(LOCKS)/dev.txt | python
+	@echo "venv: making .venv from $< (about half a minute)" >&2
+	@$(PYTHON) -m venv --clear .venv
+	@pip install --disable-pip-version-check --no-deps --require-hashes -r $< | sed -nu 's/ (from .*//; s/^Collecting /venv:   /p' >&2
+	@echo "$(CURDIR)" >$@
+
+# Debian keeps venv's pip in a package of its own.
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "venv: there is no $(PYTHON). Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 4; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "venv: $$($(PYTHON) --version) is too old: recast-dm needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3" >&2; exit 4; }
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  package=$$($(PYTHON) -c 'import sys; print(f"python3.{sys.version_info.minor}-venv")'); \
+	  if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
+	    echo "venv: $(PYTHON) cannot make virtual environments; installing the Debian package $$package" >&2; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >&2 </dev/null; \
+	  else \
+	    echo "venv: $(PYTHON) cannot make virtual environments. Run this once, then repeat your command:" >&2; \
+	    echo "    sudo apt-get install --yes $$package" >&2; exit 4; \
+	  fi; \
+	fi
+
+# --- locks: versions and hashes, no index and no host -----------------------------------------------------------------
+
+COMPILE = uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+lock: venv ## resolve every requirement anew and write the hash-locked files
+	$(RUN) $(COMPILE) --universal pyproject.toml --output-file $(LOCKS)/runtime.txt
+	$(RUN) $(COMPILE) --universal pyproject.toml --group dev --constraint $(LOCKS)/runtime.txt --output-file $(LOCKS)/dev.txt
+	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-yadage --output-file $(LOCKS)/tool-yadage.txt
+	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-reana-client --output-file $(LOCKS)/tool-reana-client.txt
+	$(RUN) $(COMPILE) containers/pip.in --output-file containers/pip.txt
+	@for source in containers/*/requirements.in tests/containers/*/requirements.in; do \
+	  [ -e "$$source" ] || continue; \
+	  echo "$$ lock $$source" >&2; \
+	  $(COMPILE) --python-platform x86_64-manylinux_2_28 "$$source" --output-file "$${source%.in}.txt"; \
+	done
+
+clean: ## remove build/: capsules, runs, wheels, logs (images and .venv stay)
+	rm -rf build
+
+distclean: clean ## remove .venv too
+	rm -rf .venv
