@@ -208,15 +208,7 @@ def _scattered(
     if scatter.method == "cartesian":
         rows: Iterable[tuple[Any, ...]] = itertools.product(*columns)
     else:
-        lengths = {len(column) for column in columns}
-        if len(lengths) > 1:
-            shown = ", ".join(f"{n} has {len(c)}" for n, c in zip(scatter.parameters, columns, strict=True))
-            raise SpecError(
-                f"the stage {stage.name!r} zips lists of different lengths: {shown}",
-                where=scatter.where,
-                hint="upstream yadage would silently drop the surplus; make the lists equally long",
-            )
-        rows = zip(*columns, strict=True)
+        rows = zip(*columns, strict=False)  # upstream drops the surplus of the longer lists
     return (dict(zip(scatter.parameters, row, strict=True)) for row in rows)
 
 

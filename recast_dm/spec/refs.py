@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ MAX_REFERENCES = 1000
 def load(path: Path, top: Path) -> Node:
     """The document at `path` with every `$ref` replaced by what it names.
 
-    References are relative to the file they stand in and may not leave `top`. Errors name files relative to `top`.
+    References are relative to the file they stand in and may not leave `top`. Errors name files as seen from here.
     """
     return _References(top).document(path)
 
@@ -32,7 +33,7 @@ class _References:
     def _read(self, path: Path) -> Node:
         real = path.resolve()
         if real not in self._documents:
-            name = str(real.relative_to(self._top)) if real.is_relative_to(self._top) else str(path)
+            name = os.path.relpath(real) if real.is_relative_to(Path.cwd()) else str(real)
             self._documents[real] = read(real, name)
         return self._documents[real]
 

@@ -1,0 +1,74 @@
+"""What happens during a run, told to observers. The core never prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from recast_dm.model import StepId
+
+How: TypeAlias = Literal["ran", "cached", "kept"]
+"""`ran` in a container now; `cached`: outputs of equal work elsewhere; `kept`: finished earlier in this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    directory: Path
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepsPlanned:
+    """New steps are known. `complete` says that no stage waits for another's files any more."""
+
+    steps: tuple[StepId, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    step: StepId
+    image: str
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StepSaid:
+    """A line of a step's output."""
+
+    step: StepId
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    step: StepId
+    how: How
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """A step ended without success."""
+
+    step: StepId
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    directory: Path
+    seconds: float
+
+
+Event: TypeAlias = (
+    RunStarted | StepsPlanned | StepStarted | StepSaid | StepFinished | StepEnded | Warned | RunFinished
+)
+Observer: TypeAlias = Callable[[Event], None]

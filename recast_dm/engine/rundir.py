@@ -1,0 +1,151 @@
+"""A run directory: `<stage>/<index>/` with each finished step's files, and one immutable record per finished step.
+
+    DIR/run.json                what this run is of
+    DIR/<stage>/<index>/...     a finished step's work directory, exactly once, as regular files
+    DIR/.records/<stage>.<index>.json
+    DIR/.attempts/<stage>.<index>.<n>/{work,log}      what did not finish; and the logs of what did
+    DIR/.lock                   held while a runner works here
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recast_dm import store
+from recast_dm.errors import LockedError, UsageError, storage_error
+from recast_dm.model import Path as StepPath
+from recast_dm.model import StepId, Value
+
+RUN_SCHEMA = "recast-dm/run/1"
+STEP_SCHEMA = "recast-dm/step/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A finished step. `execution` says how it was done (container, image, command, times), `tree` what it left."""
+
+    step: StepId
+    key: str
+    key_parts: Mapping[str, Any]
+    tree: store.Tree
+    published: Value
+    execution: Mapping[str, Any]
+    reused: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "schema": STEP_SCHEMA,
+            "step": str(self.step),
+            "key": self.key,
+            "published": plain(self.published),
+            "tree": self.tree.sha256,
+            "outputs": self.tree.document(),
+            "reused": self.reused,
+            "execution": dict(self.execution),
+            "key_parts": dict(self.key_parts),
+        }
+
+
+def plain(value: Value) -> Any:
+    """A value as JSON; paths become `<stage>/<index>/...`, relative to the run directory."""
+    if isinstance(value, StepPath):
+        return value.render({d.step: str(d.step) for d in value.dirs()})
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+class RunDirectory:
+    """One run's directory, locked by whoever works in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._lock: int | None = None
+
+    def __enter__(self) -> RunDirectory:
+        self._refuse_foreign()
+        store.make_directory(self.root / ".records")
+        store.make_directory(self.root / ".attempts")
+        try:
+            self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"another recast-dm works in {self.root}",
+                hint="wait for it, or choose another --workdir",
+            ) from None
+        except OSError as error:
+            raise storage_error(error, f"lock {self.root}") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _refuse_foreign(self) -> None:
+        """A directory full of somebody else's files is not a run directory."""
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(f"{self.root} is a file, not a directory", hint="choose another --workdir")
+        if self.root.is_dir() and not (self.root / "run.json").exists():
+            foreign = [p.name for p in self.root.iterdir() if p.name not in (".records", ".attempts", ".lock")]
+            if foreign:
+                raise UsageError(
+                    f"{self.root} is not a run directory: it holds {foreign[0]!r}",
+                    hint="choose an empty or a new --workdir",
+                )
+
+    def identify(self, about: Mapping[str, Any]) -> str:
+        """Writes run.json, keeping the id of an earlier start. Gives the run's id."""
+        path = self.root / "run.json"
+        run_id = store.read_json(path, RUN_SCHEMA)["id"] if path.exists() else uuid.uuid4().hex[:12]
+        store.write_atomic(path, store.pretty({"schema": RUN_SCHEMA, "id": run_id, **about}))
+        return str(run_id)
+
+    def place(self, step: StepId) -> Path:
+        return self.root / step.stage / str(step.index)
+
+    def record_path(self, step: StepId) -> Path:
+        return self.root / ".records" / f"{step.stage}.{step.index}.json"
+
+    def read(self, step: StepId) -> dict[str, Any] | None:
+        """The record of a finished step, when its files are there."""
+        path = self.record_path(step)
+        if not path.exists() or not self.place(step).is_dir():
+            return None
+        return store.read_json(path, STEP_SCHEMA)
+
+    def write(self, record: Record) -> None:
+        store.write_atomic(self.record_path(record.step), store.pretty(record.document()))
+
+    def attempt(self, step: StepId) -> Path:
+        """A new directory for one attempt at a step."""
+        for number in range(1, 1_000_000):
+            path = self.root / ".attempts" / f"{step.stage}.{step.index}.{number}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise storage_error(error, f"begin {step}") from None
+            return path
+        raise UsageError(f"{self.root} holds a million attempts at {step}", hint="choose another --workdir")
+
+    def clear(self, step: StepId) -> None:
+        """Removes what an earlier start left of a step that has to be done again."""
+        self.record_path(step).unlink(missing_ok=True)
+        place = self.place(step)
+        if place.exists():
+            trash = self.attempt(step) / "replaced"
+            place.rename(trash)
+            shutil.rmtree(trash, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,48 @@
+"""Images by what they contain: pinned at capture, found again by image id or by layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from recast_dm.errors import IntegrityError, ToolMissing
+from recast_dm.model import Image
+
+Lookup = Callable[[str], Image | None]
+"""A runtime's `image`: what a reference or a local id names there."""
+
+
+def pin(references: Iterable[str], lookup: Lookup) -> tuple[Image, ...]:
+    """The three identities of each image. Raises ToolMissing for the first that is not here."""
+    pinned = []
+    for reference in references:
+        image = lookup(reference)
+        if image is None:
+            raise ToolMissing(f"the image {reference} is not here", hint=_get(reference))
+        pinned.append(image)
+    return tuple(pinned)
+
+
+def find(pinned: Image, lookup: Lookup) -> Image:
+    """The local image that is the pinned one: by id, else by the layers of whatever its name means here.
+
+    Raises ToolMissing when the name means nothing here, IntegrityError when it means another image.
+    """
+    by_id = lookup(pinned.image_id)
+    if by_id is not None and by_id.diff_ids == pinned.diff_ids:
+        return replace(by_id, reference=pinned.reference)
+    by_name = lookup(pinned.reference)
+    if by_name is None:
+        raise ToolMissing(f"the image {pinned.reference} ({pinned.image_id[:19]}) is not here", hint=_get(pinned.reference))
+    if by_name.diff_ids != pinned.diff_ids:
+        raise IntegrityError(
+            f"{pinned.reference} here is not the image that was captured: its layers differ",
+            hint="load the captured image, or capture again with the one that is here",
+        )
+    return by_name
+
+
+def _get(reference: str) -> str:
+    if reference.startswith("recast-dm/"):
+        return "in a checkout of recast-dm, `make images` builds it"
+    return f"`docker pull {reference}`, or `docker load` an archive that holds it"

@@ -1,0 +1,135 @@
+"""What starts a container. One module a runtime; the seam is `Runtime`, four methods.
+
+A runtime gets a `Job` and gives an `Outcome`. It never decides whether a step succeeded: the engine does, from the
+exit code and the files. Containers are closed by default: no network, no capabilities, read-only root, never uid 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from recast_dm.errors import ToolMissing, UsageError
+from recast_dm.model import Image
+
+AUTO_ORDER = ("docker",)
+"""`--runtime auto` takes the first of these that works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one container may use. Memory in bytes; cpus in cores."""
+
+    cpus: float = 1.0
+    memory: int = 4 * 1024**3
+    pids: int = 512
+    tmp: int = 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One container to start.
+
+    `workdir` is mounted read-write at `/workdir`, `inputs[n]` read-only at `/inputs/<n>`; nothing else is mounted.
+    `run` is the id of the run directory and `runner` the process that waits (see `runner_id`), so that leftovers of a
+    dead runner can be found. `user` is the uid and gid of the process. Both output streams go to the file `log` as they come.
+    """
+
+    name: str
+    run: str
+    runner: str
+    image: Image
+    argv: tuple[str, ...]
+    workdir: Path
+    inputs: tuple[Path, ...]
+    user: tuple[int, int]
+    log: Path
+    stdin: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a container ended. `reason` says more than the code where the runtime knows it (out of memory, killed)."""
+
+    exit_code: int
+    container_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A runtime that works: its name, version, and the isolation it gives, for records and `doctor`."""
+
+    name: str
+    version: str
+    isolation: tuple[str, ...]
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """The seam. Implementations are safe to call from several threads."""
+
+    def about(self) -> About:
+        """Proves that the runtime answers. Raises ToolMissing with the line that mends it."""
+        ...
+
+    def image(self, reference: str) -> Image | None:
+        """The image that a reference or a local id names here, or None."""
+        ...
+
+    def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
+        """Starts a container and waits for it; each line of output goes to the log and to `line`."""
+        ...
+
+    def sweep(self, run: str) -> int:
+        """Ends and removes every container of a run, and of every runner on this machine that has died."""
+        ...
+
+
+def runner_id(pid: int | None = None) -> str:
+    """A process of this machine, told apart from a later one with the same pid by when it started.
+
+    >>> runner_lives(runner_id())
+    True
+    >>> runner_lives("1.0")
+    False
+    """
+    number = pid or os.getpid()
+    try:
+        started = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        started = "gone"
+    return f"{number}.{started}"
+
+
+def runner_lives(runner: str) -> bool:
+    """Whether the process that `runner_id` named is still there."""
+    pid = runner.partition(".")[0]
+    return pid.isdecimal() and not runner.endswith(".gone") and runner_id(int(pid)) == runner
+
+
+def find(name: str) -> Runtime:
+    """The runtime of that name, or for `auto` the first that works.
+
+    Raises UsageError for an unknown name, ToolMissing when it does not work here.
+    """
+    known = {point.name: point for point in entry_points(group="recast_dm.runtimes")}
+    if name == "auto":
+        missing: ToolMissing | None = None
+        for candidate in AUTO_ORDER:
+            try:
+                return find(candidate)
+            except ToolMissing as error:
+                missing = missing or error
+        raise missing or ToolMissing("no container runtime is installed here")
+    if name not in known:
+        raise UsageError(f"there is no runtime {name!r}", hint=f"known here: auto, {', '.join(sorted(known))}")
+    runtime: Runtime = known[name].load()()
+    runtime.about()
+    return runtime

@@ -1,0 +1,205 @@
+"""Docker: argv for starting containers, the SDK for looking at images and removing what is left.
+
+The command line streams output and forwards the exit code without a thread of ours; the SDK gives typed answers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from recast_dm.errors import ToolMissing, storage_error
+from recast_dm.model import Image
+from recast_dm.runtimes import About, Job, Outcome, runner_lives
+
+RUN_LABEL = "org.recast-dm.run"
+RUNNER_LABEL = "org.recast-dm.runner"
+ENGINE_FAILED = 125
+"""docker's own exit code when it could not start a container."""
+
+BASE_ENV = {"HOME": "/tmp", "TMPDIR": "/tmp", "LC_ALL": "C.UTF-8", "TZ": "UTC", "OMP_NUM_THREADS": "1"}  # noqa: S108  # inside
+"""What every container sees. Part of the key's version: raise `engine.key.VERSION` when this changes."""
+
+ISOLATION = (
+    "no network",
+    "no capabilities",
+    "no new privileges",
+    "read-only root",
+    "unprivileged user",
+    "inputs read-only",
+    "pids, memory and cpu limits",
+)
+
+_MEND = (
+    "install and start it: as root on Debian or Ubuntu `apt-get install -y docker.io`, then `dockerd &`;"
+    "\nor give your account access to a running one: `sudo usermod -aG docker $USER`, then log in again"
+)
+
+
+def argv(job: Job) -> tuple[str, ...]:
+    """The `docker run` command line of a job: closed by default, nothing mounted but its work directory and inputs."""
+    uid, gid = job.user
+    limits = job.limits
+    words = ["docker", "run", "--name", job.name]
+    words += ["--label", f"{RUN_LABEL}={job.run}", "--label", f"{RUNNER_LABEL}={job.runner}"]
+    words += ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    words += ["--read-only", "--tmpfs", f"/tmp:rw,nosuid,nodev,mode=1777,size={limits.tmp}"]  # noqa: S108  # inside
+    words += ["--user", f"{uid}:{gid}", "--init", "--pull", "never", "--log-driver", "none"]
+    words += ["--pids-limit", str(limits.pids), "--memory", str(limits.memory), "--cpus", f"{limits.cpus:g}"]
+    words += ["--mount", _mount(str(job.workdir), "/workdir", read_only=False)]
+    for n, place in enumerate(job.inputs):
+        words += ["--mount", _mount(str(place), f"/inputs/{n}", read_only=True)]
+    for key, value in sorted({**BASE_ENV, **job.env}.items()):
+        words += ["--env", f"{key}={value}"]
+    words += ["--workdir", "/workdir"]
+    if job.stdin is not None:
+        words.append("--interactive")
+    words += ["--entrypoint", job.argv[0], job.image.image_id, *job.argv[1:]]
+    return tuple(words)
+
+
+def _mount(source: str, target: str, *, read_only: bool) -> str:
+    """docker's --mount value is a line of CSV, so any path can be written in it.
+
+    >>> _mount("/data/a,b", "/workdir", read_only=False)
+    'type=bind,"src=/data/a,b",dst=/workdir'
+    """
+    line = io.StringIO()
+    fields = ["type=bind", f"src={source}", f"dst={target}"] + (["readonly"] if read_only else [])
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
+
+
+class Docker:
+    """The docker engine that `docker` talks to (DOCKER_HOST is honoured)."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    def _engine(self) -> Any:
+        if self._client is None:
+            import docker  # noqa: PLC0415  # 0.1 s, only when a container is wanted
+
+            try:
+                self._client = docker.from_env(version="auto", timeout=60)
+            except docker.errors.DockerException as error:
+                raise ToolMissing(f"docker does not answer: {_short(error)}", hint=_MEND) from None
+        return self._client
+
+    def about(self) -> About:
+        import docker  # noqa: PLC0415
+        import requests  # noqa: PLC0415
+
+        try:
+            subprocess.run(["docker", "--version"], capture_output=True, check=True, timeout=20)  # noqa: S607
+            version = self._engine().version()["Version"]
+        except FileNotFoundError:
+            raise ToolMissing("the command `docker` is not installed", hint=_MEND) from None
+        except (subprocess.SubprocessError, docker.errors.DockerException, requests.RequestException) as error:
+            raise ToolMissing(f"docker does not answer: {_short(error)}", hint=_MEND) from None
+        return About("docker", version, ISOLATION)
+
+    def image(self, reference: str) -> Image | None:
+        import docker  # noqa: PLC0415
+
+        try:
+            found = self._engine().images.get(reference)
+        except (docker.errors.ImageNotFound, docker.errors.NullResource):
+            return None
+        except docker.errors.APIError as error:
+            raise ToolMissing(f"docker cannot look up {reference!r}: {_short(error)}") from None
+        attributes = found.attrs
+        digests = attributes.get("RepoDigests") or [None]
+        variant = f"/{attributes['Variant']}" if attributes.get("Variant") else ""
+        return Image(
+            reference=reference,
+            image_id=found.id,
+            diff_ids=tuple(attributes["RootFS"]["Layers"]),
+            platform=f"{attributes['Os']}/{attributes['Architecture']}{variant}",
+            registry_digest=digests[0],
+        )
+
+    def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
+        try:
+            with job.log.open("wb") as log:
+                process = subprocess.Popen(  # noqa: S603  # argv is built by a pure function, no shell
+                    argv(job),
+                    stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C reaches us, and we end the container
+                )
+                _feed(process, job.stdin)
+                assert process.stdout is not None  # noqa: S101  # it was asked for
+                for raw in process.stdout:
+                    log.write(raw)
+                    log.flush()
+                    line(raw.decode("utf-8", "replace").rstrip("\n"))
+                code = process.wait()
+        except OSError as error:
+            raise storage_error(error, f"run {job.name}") from None
+        return self._outcome(job, code)
+
+    def _outcome(self, job: Job, code: int) -> Outcome:
+        """What the engine itself says about how the container ended; then the container is removed."""
+        import docker  # noqa: PLC0415
+        import requests  # noqa: PLC0415
+
+        try:
+            container = self._engine().containers.get(job.name)
+            state = container.attrs["State"]
+            container.remove(force=True, v=True)
+        except docker.errors.NotFound:
+            if code in (0, ENGINE_FAILED):
+                raise ToolMissing(f"docker could not start a container: {_last_line(job)}") from None
+            return Outcome(code, "", "the container was removed while it ran")
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise ToolMissing(
+                f"docker stopped answering while {job.name} ran: {_short(error)}",
+                hint="start it again and repeat the command: finished steps are kept",
+            ) from None
+        if code == ENGINE_FAILED and not state.get("StartedAt", "").startswith("2"):
+            raise ToolMissing(f"docker could not start a container: {_last_line(job)}")
+        reason = "out of memory" if state.get("OOMKilled") else ""
+        return Outcome(int(state["ExitCode"]), container.id, reason)
+
+    def sweep(self, run: str) -> int:
+        import docker  # noqa: PLC0415
+        import requests  # noqa: PLC0415
+
+        count = 0
+        try:
+            for container in self._engine().containers.list(all=True, filters={"label": RUN_LABEL}):
+                labels = container.labels
+                if labels.get(RUN_LABEL) != run and runner_lives(labels.get(RUNNER_LABEL, "")):
+                    continue
+                try:
+                    container.remove(force=True, v=True)
+                    count += 1
+                except (docker.errors.NotFound, docker.errors.APIError):
+                    continue  # it ended by itself meanwhile
+        except (docker.errors.DockerException, requests.RequestException, ToolMissing):
+            return count  # an engine that is gone has no containers to leave behind
+        return count
+
+
+def _feed(process: subprocess.Popen[bytes], text: str | None) -> None:
+    if process.stdin is None or text is None:
+        return
+    try:
+        process.stdin.write(text.encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        return  # it ended without reading its script: its exit code tells
+
+
+def _last_line(job: Job) -> str:
+    lines = job.log.read_text(errors="replace").strip().splitlines() if job.log.exists() else []
+    return lines[-1] if lines else "no message"
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,194 @@
+"""recast.yml: the manifest that turns a directory with a yadage specification into an analysis."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recast_dm import schemas
+from recast_dm.errors import SpecError
+from recast_dm.model import Workflow
+from recast_dm.spec import text, yadage
+from recast_dm.spec.shape import did_you_mean
+
+MANIFEST = "recast.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The point that the analysis was captured at: the init parameters, and the model they came from, if any."""
+
+    initdata: Mapping[str, Any]
+    model: str | None = None
+    parameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """How a signal model enters: the format it must feed, and where each init parameter takes its value from."""
+
+    format: str
+    init: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A published output of a stage."""
+
+    stage: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observable:
+    """The quantity that the bins are in. `edges` in `unit`; None is infinity."""
+
+    name: str
+    symbol: str
+    unit: str
+    edges: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The background-only pyhf workspace, the signal patch, and how to show them."""
+
+    likelihood: Output
+    patch: Output
+    channel: str
+    signal_sample: str
+    observable: Observable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published number for one point of one model. `tolerance` is relative."""
+
+    model: str
+    parameters: Mapping[str, float]
+    quantity: str
+    value: float
+    tolerance: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """An analysis directory, read and checked."""
+
+    name: str
+    title: str
+    directory: Path
+    workflow_path: Path
+    workflow: Workflow
+    initdir: Path | None
+    example: Example
+    results: Mapping[str, str]
+    signal: Signal | None = None
+    statistics: Statistics | None = None
+    closure: tuple[Published, ...] = ()
+    relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(directory: Path, *, workflow: Path | None = None) -> Analysis:
+    """The analysis in a directory. `workflow` names another specification file (a capsule's flattened one).
+
+    Raises SpecError with file:line:column.
+    """
+    manifest = directory / MANIFEST
+    shown = os.path.relpath(manifest)
+    if not manifest.is_file():
+        raise SpecError(
+            f"{directory} holds no {MANIFEST}", hint="name the directory of an analysis, or of a capsule"
+        )
+    root = text.read(manifest, shown)
+    document = root.plain()
+    if found := schemas.problem("recast-1", document):
+        path, message = found
+        place = "/".join(str(part) for part in path)
+        raise SpecError(f"{message}" + (f" (in {place})" if place else ""), where=root.at(path).where)
+    return _analysis(directory, root, document, workflow)
+
+
+def _analysis(directory: Path, root: text.Node, document: Mapping[str, Any], workflow: Path | None) -> Analysis:
+    relaxations = {
+        stage: ("compat: raw",) for stage, asked in document.get("steps", {}).items() if asked.get("compat") == "raw"
+    }
+    top = (directory / document["spec"].get("toplevel", ".")).resolve()
+    if not top.is_relative_to(directory.resolve()):
+        raise SpecError("the toplevel leaves the analysis directory", where=root.at(("spec", "toplevel")).where)
+    workflow_path = workflow or top / document["spec"]["workflow"]
+    if not workflow_path.is_file():
+        raise SpecError(
+            f"the workflow {document['spec']['workflow']!r} does not exist", where=root.at(("spec", "workflow")).where
+        )
+    loaded = yadage.load(workflow_path, top=workflow_path.parent if workflow else top, raw_stages=frozenset(relaxations))
+    _check_stages(loaded, root, document)
+    name, example = next(iter(document["example_inputs"].items()))
+    return Analysis(
+        name=document["name"],
+        title=document.get("metadata", {}).get("title", document["name"]),
+        directory=directory,
+        workflow_path=workflow_path,
+        workflow=loaded,
+        initdir=_initdir(directory, root, name, example),
+        example=Example(
+            example["initdata"],
+            example.get("signal", {}).get("model"),
+            example.get("signal", {}).get("parameters"),
+        ),
+        results={result["name"]: result["relpath"] for result in document.get("results", [])},
+        signal=Signal(document["signal"]["format"], document["signal"]["init"]) if "signal" in document else None,
+        statistics=_statistics(document.get("statistics")),
+        closure=tuple(
+            Published(c["model"], c["parameters"], c["quantity"], c["published"], c["tolerance"], c["source"])
+            for c in document.get("closure", [])
+        ),
+        relaxations=relaxations,
+        references=document.get("metadata", {}).get("references", {}),
+    )
+
+
+def _initdir(directory: Path, root: text.Node, name: str, example: Mapping[str, Any]) -> Path | None:
+    relative = example.get("dataopts", {}).get("initdir")
+    if relative is None:
+        return None
+    path = directory / relative
+    where = root.at(("example_inputs", name, "dataopts", "initdir")).where
+    if not path.is_dir():
+        raise SpecError(f"the initdir {relative!r} is not a directory of the analysis", where=where)
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise SpecError(f"the initdir {relative!r} leaves the analysis directory", where=where)
+    return path
+
+
+def _statistics(document: Mapping[str, Any] | None) -> Statistics | None:
+    if document is None:
+        return None
+    seen = document.get("observable")
+    observable = Observable(seen["name"], seen["symbol"], seen["unit"], tuple(seen["edges"])) if seen else None
+    return Statistics(
+        likelihood=Output(**document["likelihood"]),
+        patch=Output(**document["patch"]),
+        channel=document["channel"],
+        signal_sample=document["signal_sample"],
+        observable=observable,
+    )
+
+
+def _check_stages(workflow: Workflow, root: text.Node, document: Mapping[str, Any]) -> None:
+    """Every stage that recast.yml names is one of the workflow's."""
+    names = {stage.name for stage in workflow.stages}
+    places: list[tuple[str, tuple[str | int, ...]]] = [(stage, ("steps", stage)) for stage in document.get("steps", {})]
+    for part in ("likelihood", "patch"):
+        if part in document.get("statistics", {}):
+            places.append((document["statistics"][part]["stage"], ("statistics", part, "stage")))
+    for stage, path in places:
+        if stage not in names:
+            raise SpecError(
+                f"the workflow has no stage {stage!r}", where=root.at(path).where, hint=did_you_mean(stage, names)
+            )
