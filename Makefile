@@ -63,7 +63,8 @@ venv: .venv/.ready
 .venv/.locked: $(LOCKS)/dev.txt | python
 	@echo "venv: making .venv from $< (about half a minute)" >&2
 	@$(PYTHON) -m venv --clear .venv
-	@pip install --disable-pip-version-check --no-deps --require-hashes -r $< | sed -nu 's/ (from .*//; s/^Collecting /venv:   /p' >&2
+	@pip install --disable-pip-version-check --no-deps --require-hashes -r $< | sed -nu 's/ (from .*//; s/^Collecting /venv:   /p' >&2 \
+	  || { echo "venv: pip could not install the locked packages; its reason is above. Check the network (and pip's index-url, proxy and cert settings) and the free space, then repeat your command" >&2; exit 6; }
 	@echo "$(CURDIR)" >$@
 
 # Debian keeps venv's pip in a package of its own.
@@ -74,7 +75,8 @@ python:
 	  package=$$($(PYTHON) -c 'import sys; print(f"python3.{sys.version_info.minor}-venv")'); \
 	  if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
 	    echo "venv: $(PYTHON) cannot make virtual environments; installing the Debian package $$package" >&2; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >&2 </dev/null; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >&2 </dev/null \
+	      || { echo "venv: apt-get failed; its reason is above. Mend it, then repeat your command" >&2; exit 4; }; \
 	  else \
 	    echo "venv: $(PYTHON) cannot make virtual environments. Run this once, then repeat your command:" >&2; \
 	    echo "    sudo apt-get install --yes $$package" >&2; exit 4; \

@@ -44,7 +44,7 @@ logged() { # LOG COMMAND...
 no_space() { # LOG
   grep -qi 'no space left on device' "$1" || return 0
   df -Ph . >&2
-  die 9 "the disk is full (above). Free some space ('docker image prune' removes untagged images), then repeat your command."
+  die 9 "the disk is full (above). Free some space ('docker system df' says what images take), then repeat your command."
 }
 
 recipe_of() { docker image inspect --format "{{index .Config.Labels \"$LABEL\"}}" "$1" 2>/dev/null || true; }
@@ -167,7 +167,6 @@ fetch_wheels() { # CONTEXT NAME
   logged "$log" pip_download "$1" "$WHEELS" && cached_wheels "$1" >>"$log" 2>&1 && return 0
   no_space "$log"
   if grep -q 'DO NOT MATCH THE HASHES' "$log"; then
-    sed -n '/DO NOT MATCH THE HASHES/,$p' "$log" >&2
     die 5 "$2: a wheel is not the one that is locked (above): it was changed after the lock was made, or on its way here.
     Nothing was built. Try another network or package index; if the new wheel is right, make the lock anew: make lock"
   elif grep -q 'Hashes are required' "$log"; then
@@ -202,6 +201,8 @@ build_image() { # DIR
   say "$tag is built: $(docker image inspect --format '{{.Id}}' "$tag")"
 }
 
+known() { (cd containers && find . -mindepth 2 -maxdepth 2 -name Dockerfile -printf '%h ' | sed 's|\./||g'); }
+
 directories() { # [NAME|DIR...]
   local name
   if [ $# = 0 ]; then set -- containers/*/; fi
@@ -211,7 +212,7 @@ directories() { # [NAME|DIR...]
     elif [ -f "containers/$name/Dockerfile" ]; then
       printf '%s\n' "containers/$name"
     elif [ "$name" != 'containers/*/' ]; then
-      die 2 "there is no container directory '$name' with a Dockerfile. Known: $(cd containers && echo */Dockerfile)"
+      die 2 "there is no container directory '$name' with a Dockerfile. Known: $(known)"
     fi
   done
 }
