@@ -119,6 +119,5 @@ def _call(argv: Sequence[str], name: str) -> None:
 
 
 def _tool(argv: Sequence[str]) -> str:
-    if Path(argv[0]).name == "uv":
-        return "uv"
-    return f"python -m {argv[2]}"
+    """`uv`, `venv` or `pip`: which of them it was."""
+    return argv[2] if argv[1:2] == ["-m"] else Path(argv[0]).name

@@ -30,21 +30,24 @@ def expand(
     initdir: Path | None = None,
     *,
     python: Path,
+    top: Path | None = None,
     timeout: float = 60.0,
 ) -> Graph:
     """What upstream makes of the workflow file `spec` with these init parameters; no step is executed.
 
-    References resolve against the directory of `spec`, init file names against `initdir`. `python` is the
-    interpreter of upstream's tool environment (see `tool_environment.ensure`), `timeout` is in seconds.
+    `top` is upstream's toplevel, against which it resolves the references of `spec` (default: its directory);
+    init file names are below `initdir`. `python` is the interpreter of upstream's tool environment (see
+    `tool_environment.ensure`), `timeout` is in seconds.
 
     Raises SpecError with upstream's text where upstream refuses the workflow or fails while it expands it,
     and ToolMissing where upstream itself is missing or broken.
     """
+    toplevel = (top or spec.parent).absolute()
     with tempfile.TemporaryDirectory(prefix="recast-dm-yadage-") as scratch:
         workdir = Path(scratch).resolve()
         request = {
-            "toplevel": str(spec.parent.absolute()),
-            "workflow": spec.name,
+            "toplevel": str(toplevel),
+            "workflow": str(spec.absolute().relative_to(toplevel)),
             "initdata": initdata,
             "initdir": str(initdir.absolute()) if initdir else None,
             "workdir": str(workdir),

@@ -47,14 +47,16 @@ class UpstreamError(Exception):
 
 
 def deepest(error: Any) -> Any:
-    """The exception that says most: upstream's loader hides the cause, its validator the place."""
+    """The exception that says most: upstream's loader hides the cause, its validator the place.
+
+    A stage that fits no scheduler's schema fails them all; the failure deepest in the document is that of the
+    scheduler that was meant.
+    """
     while not str(error) and error.__context__ is not None:
         error = error.__context__
-    if type(error).__name__ != "ValidationError":
-        return error
-    from jsonschema.exceptions import best_match
-
-    return best_match([error])
+    while getattr(error, "context", None):
+        error = max(error.context, key=lambda inner: len(inner.absolute_path))
+    return error
 
 
 def raised_in(error: BaseException) -> str:
