@@ -90,6 +90,7 @@ COMPILE = uv pip compile --quiet --upgrade --python-version 3.11 --generate-hash
 lock: venv ## resolve every requirement anew and write the hash-locked files
 	$(RUN) $(COMPILE) --universal pyproject.toml --output-file $(LOCKS)/runtime.txt
 	$(RUN) $(COMPILE) --universal pyproject.toml --group dev --constraint $(LOCKS)/runtime.txt --output-file $(LOCKS)/dev.txt
+	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-build --output-file $(LOCKS)/tool-build.txt
 	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-yadage --output-file $(LOCKS)/tool-yadage.txt
 	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-reana-client --output-file $(LOCKS)/tool-reana-client.txt
 	$(RUN) $(COMPILE) containers/pip.in --output-file containers/pip.txt

@@ -101,7 +101,7 @@ ensure_base() {
   want=$(base_recipe)
   have=$(recipe_of "$BASE")
   [ "${have#pulled-}" = "$want" ] && return 0
-  make_base "$want" || pull_base "$want" || die 4 "there is no base image. Either make mmdebstrap work, or pull $BASE_FALLBACK:
+  make_base "$want" || pull_base "$want" || die 4 "there is no base image. Either make mmdebstrap work (as an ordinary user it needs the package uidmap too), or pull $BASE_FALLBACK:
     apt-get update && apt-get install --yes --no-install-recommends mmdebstrap debian-archive-keyring
     docker pull $BASE_FALLBACK
   Then repeat your command; the reason of the failure is above, and in $LOGS/base.log"
