@@ -141,9 +141,7 @@ def storage_error(error: OSError, what: str) -> RecastError:
     place = f": {error.filename}" if error.filename else ""
     message = f"cannot {what}: {error.strerror or error}{place}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = (
-            "free some space, or name another place with --workdir and RECAST_DM_CACHE_DIR; finished steps are kept"
-        )
+        hint = "free some space, or name another place with --workdir and RECAST_DM_CACHE_DIR; finished steps are kept"
         return StorageError(message, hint=hint)
     if error.errno in _STORAGE_ERRNOS:
         return StorageError(message, hint="check who may write there, or name another place")

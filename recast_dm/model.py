@@ -70,7 +70,7 @@ class Path:
         return "".join(part if isinstance(part, str) else place[part.step] for part in self.parts)
 
 
-Scalar: TypeAlias = "None | bool | int | float | str | Path"
+Scalar: TypeAlias = "bool | int | float | str | Path | None"
 Value: TypeAlias = "Scalar | tuple[Value, ...] | Mapping[str, Value]"
 """JSON whose strings may be paths; lists are tuples."""
 

@@ -45,5 +45,10 @@ class Local:
             about=about,
         )
         return execute(
-            request, directory=directory, runtime=self.runtime, jobs=self.jobs, cache=self.cache, observer=observer
+            request,
+            directory=directory,
+            runtime=self.runtime,
+            jobs=self.jobs,
+            cache=self.cache,
+            observer=observer,
         )

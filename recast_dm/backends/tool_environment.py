@@ -106,9 +106,7 @@ def _commands(place: Path, lock: Path) -> list[list[str]]:
 def _call(argv: Sequence[str], name: str) -> None:
     """Run one command to its end, with nothing on our standard output."""
     log.info("%s environment: %s", name, " ".join(argv))
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-    )
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:
         return
     said = (done.stderr + done.stdout).strip().splitlines()[-_TAIL:]

@@ -34,7 +34,10 @@ def capture(
     try:
         store.make_directory(temporary / "data")
         shutil.copytree(
-            analysis.directory, temporary / layout.ANALYSIS, ignore=shutil.ignore_patterns(*IGNORED), symlinks=True
+            analysis.directory,
+            temporary / layout.ANALYSIS,
+            ignore=shutil.ignore_patterns(*IGNORED),
+            symlinks=True,
         )
         flattened = yaml.safe_dump(dict(analysis.workflow.source), sort_keys=False, allow_unicode=True)
         (temporary / layout.WORKFLOW).write_text(flattened, encoding="utf-8")

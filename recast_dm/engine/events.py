@@ -68,7 +68,5 @@ class RunFinished:
     seconds: float
 
 
-Event: TypeAlias = (
-    RunStarted | StepsPlanned | StepStarted | StepSaid | StepFinished | StepEnded | Warned | RunFinished
-)
+Event: TypeAlias = RunStarted | StepsPlanned | StepStarted | StepSaid | StepFinished | StepEnded | Warned | RunFinished
 Observer: TypeAlias = Callable[[Event], None]

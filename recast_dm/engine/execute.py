@@ -141,7 +141,11 @@ class _Loop:
                 return
             step = self._pending.popleft()
             if all(needed in self._trees for needed in step.depends_on):
-                trees = {source: self._trees[source] for source in (*step.depends_on, *step.input_dirs()) if source != step.id}
+                trees = {
+                    source: self._trees[source]
+                    for source in (*step.depends_on, *step.input_dirs())
+                    if source != step.id
+                }
                 running[pool.submit(self._worker.perform, step, trees)] = step
             else:
                 self._pending.append(step)
@@ -298,7 +302,11 @@ class _Worker:
             shutil.rmtree(job.workdir, ignore_errors=True)
             raise _failure(step, job, outcome.exit_code, outcome.reason)
         return {
-            "runtime": {"name": self._about.name, "version": self._about.version, "isolation": list(self._about.isolation)},
+            "runtime": {
+                "name": self._about.name,
+                "version": self._about.version,
+                "isolation": list(self._about.isolation),
+            },
             "image": job.image.document(),
             "container_id": outcome.container_id,
             "argv": list(job.argv),

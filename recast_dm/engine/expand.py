@@ -131,7 +131,10 @@ def schedule(stage: Stage, scope: Scope, relaxations: tuple[str, ...] = ()) -> t
 
 
 def _step(
-    stage: Stage, index: int, resolved: Mapping[str, tuple[Value, tuple[StepId, ...]]], relaxations: tuple[str, ...]
+    stage: Stage,
+    index: int,
+    resolved: Mapping[str, tuple[Value, tuple[StepId, ...]]],
+    relaxations: tuple[str, ...],
 ) -> Step:
     step_id = StepId(stage.name, index)
     parameters = {name: _in_workdir(value, step_id) for name, (value, _) in resolved.items()}
@@ -184,7 +187,9 @@ def _output(selector: OutputSelector, step: StepId, scope: Scope) -> Value:
     if not isinstance(published, Mapping) or selector.output not in published:
         known = ", ".join(sorted(published)) if isinstance(published, Mapping) else "one value"
         raise SpecError(
-            f"the step {step} publishes no {selector.output!r}", where=selector.where, hint=f"it publishes: {known}"
+            f"the step {step} publishes no {selector.output!r}",
+            where=selector.where,
+            hint=f"it publishes: {known}",
         )
     return published[selector.output]
 
@@ -358,9 +363,7 @@ class Expansion:
         steps: list[Step] = []
         for stage in ready:
             self._waiting.remove(stage)
-            made = schedule(
-                stage, Scope(self._steps, self._published), self._relaxations.get(stage.name, ())
-            )
+            made = schedule(stage, Scope(self._steps, self._published), self._relaxations.get(stage.name, ()))
             self._steps[stage.name] = tuple(step.id for step in made)
             self._unpublished[stage.name] = len(made)
             for step in made:

@@ -1,10 +1,10 @@
 """A run directory: `<stage>/<index>/` with each finished step's files, and one immutable record per finished step.
 
-    DIR/run.json                what this run is of
-    DIR/<stage>/<index>/...     a finished step's work directory, exactly once, as regular files
-    DIR/.records/<stage>.<index>.json
-    DIR/.attempts/<stage>.<index>.<n>/{work,log}      what did not finish; and the logs of what did
-    DIR/.lock                   held while a runner works here
+DIR/run.json                what this run is of
+DIR/<stage>/<index>/...     a finished step's work directory, exactly once, as regular files
+DIR/.records/<stage>.<index>.json
+DIR/.attempts/<stage>.<index>.<n>/{work,log}      what did not finish; and the logs of what did
+DIR/.lock                   held while a runner works here
 """
 
 from __future__ import annotations

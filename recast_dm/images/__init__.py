@@ -33,7 +33,9 @@ def find(pinned: Image, lookup: Lookup) -> Image:
         return replace(by_id, reference=pinned.reference)
     by_name = lookup(pinned.reference)
     if by_name is None:
-        raise ToolMissing(f"the image {pinned.reference} ({pinned.image_id[:19]}) is not here", hint=_get(pinned.reference))
+        raise ToolMissing(
+            f"the image {pinned.reference} ({pinned.image_id[:19]}) is not here", hint=_get(pinned.reference)
+        )
     if by_name.diff_ids != pinned.diff_ids:
         raise IntegrityError(
             f"{pinned.reference} here is not the image that was captured: its layers differ",

@@ -81,7 +81,7 @@ class Docker:
 
     def _engine(self) -> Any:
         if self._client is None:
-            import docker  # noqa: PLC0415  # 0.1 s, only when a container is wanted
+            import docker  # 0.1 s, only when a container is wanted
 
             try:
                 self._client = docker.from_env(version="auto", timeout=60)
@@ -90,20 +90,24 @@ class Docker:
         return self._client
 
     def about(self) -> About:
-        import docker  # noqa: PLC0415
-        import requests  # noqa: PLC0415
+        import docker
+        import requests
 
         try:
-            subprocess.run(["docker", "--version"], capture_output=True, check=True, timeout=20)  # noqa: S607
+            subprocess.run(["docker", "--version"], capture_output=True, check=True, timeout=20)
             version = self._engine().version()["Version"]
         except FileNotFoundError:
             raise ToolMissing("the command `docker` is not installed", hint=_MEND) from None
-        except (subprocess.SubprocessError, docker.errors.DockerException, requests.RequestException) as error:
+        except (
+            subprocess.SubprocessError,
+            docker.errors.DockerException,
+            requests.RequestException,
+        ) as error:
             raise ToolMissing(f"docker does not answer: {_short(error)}", hint=_MEND) from None
         return About("docker", version, ISOLATION)
 
     def image(self, reference: str) -> Image | None:
-        import docker  # noqa: PLC0415
+        import docker
 
         try:
             found = self._engine().images.get(reference)
@@ -125,7 +129,7 @@ class Docker:
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
         try:
             with job.log.open("wb") as log:
-                process = subprocess.Popen(  # noqa: S603  # argv is built by a pure function, no shell
+                process = subprocess.Popen(  # argv is built by a pure function, no shell
                     argv(job),
                     stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
@@ -145,8 +149,8 @@ class Docker:
 
     def _outcome(self, job: Job, code: int) -> Outcome:
         """What the engine itself says about how the container ended; then the container is removed."""
-        import docker  # noqa: PLC0415
-        import requests  # noqa: PLC0415
+        import docker
+        import requests
 
         try:
             container = self._engine().containers.get(job.name)
@@ -167,8 +171,8 @@ class Docker:
         return Outcome(int(state["ExitCode"]), container.id, reason)
 
     def sweep(self, run: str) -> int:
-        import docker  # noqa: PLC0415
-        import requests  # noqa: PLC0415
+        import docker
+        import requests
 
         count = 0
         try:

@@ -27,7 +27,10 @@ class FakeRuntime:
     def image(self, reference: str) -> Image | None:
         for known in self._programs:
             image = Image(
-                reference=reference, image_id=f"sha256:fake-{known}", diff_ids=(f"sha256:{known}",), platform="linux/fake"
+                reference=reference,
+                image_id=f"sha256:fake-{known}",
+                diff_ids=(f"sha256:{known}",),
+                platform="linux/fake",
             )
             if reference in (known, image.image_id):
                 return image

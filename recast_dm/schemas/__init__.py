@@ -21,7 +21,7 @@ def problem(name: str, document: Any) -> tuple[tuple[str | int, ...], str] | Non
     >>> problem("error-1", {"schema": "recast-dm/error/1"})
     ((), "'kind' is a required property")
     """
-    import jsonschema  # noqa: PLC0415  # 0.1 s, only where a document is read or written
+    import jsonschema  # 0.1 s, only where a document is read or written
 
     validator = jsonschema.Draft202012Validator(schema(name))
     error = jsonschema.exceptions.best_match(validator.iter_errors(document))

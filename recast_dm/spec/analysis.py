@@ -102,9 +102,7 @@ def load(directory: Path, *, workflow: Path | None = None) -> Analysis:
     manifest = directory / MANIFEST
     shown = os.path.relpath(manifest)
     if not manifest.is_file():
-        raise SpecError(
-            f"{directory} holds no {MANIFEST}", hint="name the directory of an analysis, or of a capsule"
-        )
+        raise SpecError(f"{directory} holds no {MANIFEST}", hint="name the directory of an analysis, or of a capsule")
     root = text.read(manifest, shown)
     document = root.plain()
     if found := schemas.problem("recast-1", document):
@@ -124,9 +122,12 @@ def _analysis(directory: Path, root: text.Node, document: Mapping[str, Any], wor
     workflow_path = workflow or top / document["spec"]["workflow"]
     if not workflow_path.is_file():
         raise SpecError(
-            f"the workflow {document['spec']['workflow']!r} does not exist", where=root.at(("spec", "workflow")).where
+            f"the workflow {document['spec']['workflow']!r} does not exist",
+            where=root.at(("spec", "workflow")).where,
         )
-    loaded = yadage.load(workflow_path, top=workflow_path.parent if workflow else top, raw_stages=frozenset(relaxations))
+    loaded = yadage.load(
+        workflow_path, top=workflow_path.parent if workflow else top, raw_stages=frozenset(relaxations)
+    )
     _check_stages(loaded, root, document)
     name, example = next(iter(document["example_inputs"].items()))
     return Analysis(
@@ -157,7 +158,7 @@ def _initdir(directory: Path, root: text.Node, name: str, example: Mapping[str, 
     relative = example.get("dataopts", {}).get("initdir")
     if relative is None:
         return None
-    path = directory / relative
+    path = directory / str(relative)
     where = root.at(("example_inputs", name, "dataopts", "initdir")).where
     if not path.is_dir():
         raise SpecError(f"the initdir {relative!r} is not a directory of the analysis", where=where)
@@ -184,11 +185,14 @@ def _check_stages(workflow: Workflow, root: text.Node, document: Mapping[str, An
     """Every stage that recast.yml names is one of the workflow's."""
     names = {stage.name for stage in workflow.stages}
     places: list[tuple[str, tuple[str | int, ...]]] = [(stage, ("steps", stage)) for stage in document.get("steps", {})]
-    for part in ("likelihood", "patch"):
-        if part in document.get("statistics", {}):
-            places.append((document["statistics"][part]["stage"], ("statistics", part, "stage")))
+    statistics = document.get("statistics", {})
+    places += [
+        (statistics[part]["stage"], ("statistics", part, "stage")) for part in ("likelihood", "patch") if statistics
+    ]
     for stage, path in places:
         if stage not in names:
             raise SpecError(
-                f"the workflow has no stage {stage!r}", where=root.at(path).where, hint=did_you_mean(stage, names)
+                f"the workflow has no stage {stage!r}",
+                where=root.at(path).where,
+                hint=did_you_mean(stage, names),
             )

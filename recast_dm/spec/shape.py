@@ -81,7 +81,10 @@ def kind(node: Node) -> str:
     value = node.value
     if value is None:
         return "empty"
-    for types, name in ((bool, "true/false"), ((int, float), "a number"), (str, "a text"), (tuple, "a list")):
-        if isinstance(value, types):  # type: ignore[arg-type]
-            return name
-    return "a mapping"
+    if isinstance(value, bool):
+        return "true/false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a text"
+    return "a list" if isinstance(value, tuple) else "a mapping"

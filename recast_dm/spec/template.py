@@ -30,7 +30,9 @@ def parse(text: str, where: Location, *, raw: bool = False) -> Template:
         pieces = list(string.Formatter().parse(text))
     except ValueError as error:
         raise SpecError(
-            f"the braces do not pair: {error}", where=where, hint="write {{ and }} for braces that are not placeholders"
+            f"the braces do not pair: {error}",
+            where=where,
+            hint="write {{ and }} for braces that are not placeholders",
         ) from None
     for literal, name, spec, conversion in pieces:
         if literal:

@@ -30,7 +30,7 @@ _BOOL = {"yes": True, "true": True, "on": True, "no": False, "false": False, "of
 class Node:
     """A YAML value and where it was written. `value` is a scalar, a tuple of nodes, or a mapping of nodes."""
 
-    value: None | bool | int | float | str | tuple[Node, ...] | Mapping[str, Node]
+    value: bool | int | float | str | tuple[Node, ...] | Mapping[str, Node] | None
     where: Location
 
     def plain(self) -> Any:
@@ -123,7 +123,7 @@ class _Builder:
         self._anchors: dict[str, Node] = {}
         self._weights: dict[int, int] = {}
         self._aliases = 0
-        self._resolver = _Resolver()
+        self._resolver: Any = _Resolver()
 
     def document(self) -> Node:
         next(self._events)  # stream start
@@ -215,7 +215,7 @@ class _Builder:
         if event.tag not in (None, "!", f"tag:yaml.org,2002:{kind}"):
             raise SpecError(f"the tag {event.tag!r} is not allowed", where=where, hint="write plain YAML")
 
-    def _scalar(self, event: Any, where: Location) -> None | bool | int | float | str:
+    def _scalar(self, event: Any, where: Location) -> bool | int | float | str | None:
         tag = event.tag
         if tag in (None, "!"):
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)

@@ -49,7 +49,9 @@ def load(path: Path, *, top: Path | None = None, raw_stages: frozenset[str] = fr
 def parse_workflow(root: Node, *, raw_stages: frozenset[str] = frozenset()) -> Workflow:
     """The workflow in a tree whose references are resolved."""
     shape.only(root, ["stages"], "the workflow")
-    stages = tuple(_stage(node, raw_stages) for node in shape.sequence(shape.need(root, "stages", "the workflow"), "stages"))
+    stages = tuple(
+        _stage(node, raw_stages) for node in shape.sequence(shape.need(root, "stages", "the workflow"), "stages")
+    )
     if not stages:
         raise SpecError("the workflow has no stage", where=root.where)
     _check_names(stages)
@@ -61,7 +63,10 @@ def _check_names(stages: tuple[Stage, ...]) -> None:
     seen: dict[str, Stage] = {}
     for stage in stages:
         if stage.name == INIT.stage:
-            raise SpecError("a stage may not be called 'init': that is the stage of the init parameters", where=stage.where)
+            raise SpecError(
+                "a stage may not be called 'init': that is the stage of the init parameters",
+                where=stage.where,
+            )
         if stage.name in seen:
             raise SpecError(f"two stages are called {stage.name!r}", where=stage.where)
         seen[stage.name] = stage
@@ -88,9 +93,7 @@ def _check_order(stages: Mapping[str, Stage]) -> None:
     """Refuses dependencies that form a circle: no stage in it would ever become ready."""
     waiting = dict(stages)
     while waiting:
-        ready = [
-            name for name, stage in waiting.items() if not any(needed in waiting for needed in _needs(stage))
-        ]
+        ready = [name for name, stage in waiting.items() if not any(needed in waiting for needed in _needs(stage))]
         if not ready:
             stage = next(iter(waiting.values()))
             raise SpecError(f"these stages wait for each other: {', '.join(waiting)}", where=stage.where)
@@ -111,7 +114,9 @@ def _stage(node: Node, raw_stages: frozenset[str]) -> Stage:
     what = f"the scheduler of {name!r}"
     scheduler = shape.need(node, "scheduler", f"the stage {name!r}")
     scheduler_type = shape.choice(
-        shape.need(scheduler, "scheduler_type", what), ["singlestep-stage", "multistep-stage", "jq-stage"], "scheduler_type"
+        shape.need(scheduler, "scheduler_type", what),
+        ["singlestep-stage", "multistep-stage", "jq-stage"],
+        "scheduler_type",
     )
     if scheduler_type == "jq-stage":
         raise SpecError("the scheduler jq-stage", where=scheduler.where, hint=_NOT_YET)
@@ -140,7 +145,9 @@ def _dependencies(stage: Node, name: str) -> tuple[str, ...]:
     what = f"the dependencies of {name!r}"
     if isinstance(node.value, Mapping):
         dependency_type = shape.choice(
-            shape.need(node, "dependency_type", what), ["jsonpath_ready", "expressions_fulfilled"], "dependency_type"
+            shape.need(node, "dependency_type", what),
+            ["jsonpath_ready", "expressions_fulfilled"],
+            "dependency_type",
         )
         if dependency_type != "jsonpath_ready":
             raise SpecError(f"the dependency type {dependency_type}", where=node.where, hint=_NOT_YET)
@@ -178,7 +185,9 @@ def _expression(node: Node, what: str) -> ParameterExpression:
     entries = node.value
     selectors = [word for word in _SELECTORS if word in entries]
     if "expression_type" in entries:
-        expression_type = shape.choice(entries["expression_type"], ["stage-output-selector", "fromvalue"], "expression_type")
+        expression_type = shape.choice(
+            entries["expression_type"], ["stage-output-selector", "fromvalue"], "expression_type"
+        )
         if expression_type == "fromvalue":
             raise SpecError("the expression fromvalue", where=node.where, hint=_NOT_YET)
     elif not selectors:
@@ -271,7 +280,16 @@ def _environment(node: Node, what: str) -> DockerEnvironment:
     for later in ("resources", "envscript", "env", "workdir", "par_mounts"):
         if later in entries and entries[later].plain():
             raise SpecError(f"the environment has {later!r}", where=entries[later].where, hint=_NOT_YET)
-    known = ["environment_type", "image", "imagetag", "resources", "envscript", "env", "workdir", "par_mounts"]
+    known = [
+        "environment_type",
+        "image",
+        "imagetag",
+        "resources",
+        "envscript",
+        "env",
+        "workdir",
+        "par_mounts",
+    ]
     shape.only(node, known, "the environment")
     tag = entries.get("imagetag")
     return DockerEnvironment(
@@ -283,7 +301,9 @@ def _environment(node: Node, what: str) -> DockerEnvironment:
 def _tag(node: Node) -> str:
     if isinstance(node.value, float | int) and not isinstance(node.value, bool):
         raise SpecError(
-            f"the imagetag {node.value} is a number", where=node.where, hint=f"put it in quotes: '{node.value}'"
+            f"the imagetag {node.value} is a number",
+            where=node.where,
+            hint=f"put it in quotes: '{node.value}'",
         )
     return shape.text(node, "imagetag")
 

@@ -99,8 +99,6 @@ def _refusal(error: Mapping[str, Any], spec: Path, python: Path) -> RecastError:
             hint=f"remove {python.parent.parent} to have it made again",
         )
     if error["kind"] == "expansion":
-        return SpecError(
-            f"upstream yadage cannot expand {spec}: {text}", hint=f"raised in {error['raised_in']}"
-        )
+        return SpecError(f"upstream yadage cannot expand {spec}: {text}", hint=f"raised in {error['raised_in']}")
     place = f" at {'/'.join(error['path'])}" if error["path"] else ""
     return SpecError(f"upstream yadage refuses {spec}{place}: {text}")

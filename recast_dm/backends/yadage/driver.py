@@ -49,13 +49,14 @@ class UpstreamError(Exception):
 def deepest(error: Any) -> Any:
     """The exception that says most: upstream's loader hides the cause, its validator the place.
 
-    A stage that fits no scheduler's schema fails them all; the failure deepest in the document is that of the
-    scheduler that was meant.
+    Where a value fits none of several schemas, the failures are those of the schema whose `..._type` it names.
     """
     while not str(error) and error.__context__ is not None:
         error = error.__context__
     while getattr(error, "context", None):
-        error = max(error.context, key=lambda inner: len(inner.absolute_path))
+        foreign = {inner.schema_path[0] for inner in error.context if inner.validator == "enum"}
+        meant = [inner for inner in error.context if inner.schema_path[0] not in foreign]
+        error = max(meant or error.context, key=lambda inner: len(inner.absolute_path))
     return error
 
 

@@ -1,0 +1,97 @@
+"""A limit as a table for people, and its plots."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from recast_dm.cli.view import number
+from recast_dm.cli.view import table as columns
+from recast_dm.reinterpret import Result
+
+_QUANTITY = {
+    "sigma_upper_obs_pb": "sigma upper limit, pb",
+    "sigma_pb": "sigma, pb",
+    "mu_upper_obs": "mu upper limit",
+    "mu_upper_exp": "expected mu upper limit",
+}
+
+
+def plots(result: Result) -> tuple[Path, ...]:
+    """Draws the result's spectrum into the run directory."""
+    from recast_dm.report import spectrum
+
+    return spectrum.draw(result)
+
+
+def table(result: Result, drawn: tuple[Path, ...]) -> str:
+    """Everything a person wants to know of a point, closure included."""
+    return "\n".join([*_head(result), *_limit(result), *_closure(result), *_places(result, drawn)])
+
+
+def _head(result: Result) -> list[str]:
+    analysis = result.capsule.analysis
+    lines = ["", f"{analysis.name}: {analysis.title}"]
+    if result.point:
+        shown = ", ".join(f"{name}={value:g}" for name, value in result.point.parameters.items())
+        lines.append(f"{result.point.model}: {shown}")
+        lines += [f"  note: {finding.text}" for finding in result.point.validity if not finding.ok]
+    return lines
+
+
+def _limit(result: Result) -> list[str]:
+    limit = result.limit
+    if limit is None:
+        return []
+    rows = [
+        ("", "observed", "expected", "-1 sigma", "+1 sigma", "-2 sigma", "+2 sigma"),
+        ("CLs (mu=1)", number(limit.cls_obs), *_band(limit.cls_exp)),
+        ("mu upper limit", number(limit.mu_upper_obs), *_band(limit.mu_upper_exp)),
+        ("sigma upper limit, pb", number(limit.sigma_upper_obs_pb), *_band(limit.sigma_upper_exp_pb)),
+    ]
+    verdict = "EXCLUDED" if limit.excluded else "not excluded"
+    expected = "expected to be" if limit.excluded_expected else "not expected to be"
+    return [
+        f"sigma = {number(limit.sigma_pb, 4)} pb +- {100 * limit.sigma_pb_mc_error / limit.sigma_pb:.1f} % (MC), LO",
+        "",
+        columns(rows),
+        "",
+        f"{verdict} at 95 % CL ({expected})",
+        f"bins treated as {limit.correlation_model}; MC error of the limit {100 * limit.mu_upper_obs_mc_error:.1f} %",
+    ]
+
+
+def _band(five: tuple[float, ...]) -> tuple[str, ...]:
+    """Expected, then -1, +1, -2, +2 sigma, out of pyhf's rising order."""
+    return tuple(number(five[n]) for n in (2, 1, 3, 0, 4))
+
+
+def _closure(result: Result) -> list[str]:
+    if result.limit is None:
+        return []
+    if not result.closure:
+        return ["", "closure: nothing was published for this point"]
+    rows = [
+        (
+            _QUANTITY[c.quantity],
+            number(c.ours),
+            number(c.published),
+            f"{c.ratio:.3f}",
+            f"{'agrees' if c.agrees else 'DISAGREES'} (within {100 * c.tolerance:.0f} %)",
+            c.source,
+        )
+        for c in result.closure
+    ]
+    return ["", columns(rows, head=("closure", "ours", "published", "ratio", "", "source"))]
+
+
+def _places(result: Result, drawn: tuple[Path, ...]) -> list[str]:
+    lines = ["", f"run directory  {_near(result.finished.directory)}"]
+    lines += [f"plot           {_near(plot)}" for plot in drawn]
+    if result.limit is None:
+        lines += [f"{name:<14} {_near(result.file(path))}" for name, path in result.capsule.analysis.results.items()]
+    return lines
+
+
+def _near(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

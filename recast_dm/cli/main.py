@@ -1,0 +1,121 @@
+"""The verbs put together, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from recast_dm import __version__
+from recast_dm.cli import capture, models, rerun, run, view
+from recast_dm.errors import Interrupted, RecastError, UsageError, storage_error
+
+ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""The base of everything typer says about wrong words; typer carries its own click and does not export this."""
+
+PANELS = ("Preserve", "Run", "Reinterpret", "Inspect", "Setup")
+
+
+class _Panels(TyperGroup):
+    """Help with the verbs grouped by what they are for. Plain text: rich would double the time `--help` takes."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        for panel in PANELS:
+            rows = [
+                (name, command.get_short_help_str(limit=90))
+                for name, command in commands
+                if command is not None and getattr(command, "rich_help_panel", None) == panel
+            ]
+            if rows:
+                with formatter.section(panel):
+                    formatter.write_dl(rows)
+
+
+app = typer.Typer(
+    name="recast-dm",
+    cls=_Panels,
+    help="Preserve a dark-matter analysis and run it again under a new model.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("capture", rich_help_panel="Preserve")(capture.capture)
+app.command("run", rich_help_panel="Run")(run.run)
+app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
+app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        view.out(f"recast-dm {__version__}")
+        raise typer.Exit
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and gives the exit code: the table is in README."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = app(words, prog_name="recast-dm", standalone_mode=False)
+    except BrokenPipeError:
+        return 1  # whoever read our output has gone; there is nobody to tell
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # nothing escapes to a user as a traceback
+        return _fail(_ours(error), as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _ours(error: BaseException) -> RecastError:
+    """Any exception as one of ours."""
+    if isinstance(error, RecastError):
+        return error
+    if isinstance(error, ClickException):
+        return _usage(error)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return Interrupted("interrupted", signal_number=getattr(error, "signal_number", signal.SIGINT))
+    if isinstance(error, OSError):
+        return storage_error(error, "go on")
+    return _defect(error)
+
+
+def _fail(error: RecastError, as_json: bool) -> int:
+    if as_json:
+        view.document(error.document())
+    view.error(error)
+    return error.exit_code
+
+
+def _usage(error: Any) -> UsageError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "recast-dm"
+    return UsageError(error.format_message(), hint=f"`{path} --help` lists what it takes")
+
+
+def _defect(error: BaseException) -> RecastError:
+    with tempfile.NamedTemporaryFile("w", prefix="recast-dm-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return RecastError(
+        f"a defect in recast-dm: {type(error).__name__}: {error}",
+        hint=f"please report it with {Path(file.name)}; finished steps are kept",
+    )
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, taken the way Ctrl-C is."""
+
+    signal_number = signal.SIGTERM
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated

@@ -1,0 +1,50 @@
+"""`recast-dm rerun`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from recast_dm.cli import options
+
+
+def rerun(
+    capsule: options.CapsuleArgument,
+    model: Annotated[str, typer.Option(metavar="NAME", help="A signal model; `recast-dm models ls` lists them.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the model, masses in GeV; repeat for each."),
+    ] = None,
+    parameters: options.Parameters = None,
+    workdir: options.Workdir = None,
+    jobs: options.Jobs = options.DEFAULTS.jobs,
+    runtime: options.RuntimeName = options.DEFAULTS.runtime,
+    no_cache: options.NoCache = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Rerun a capsule under a signal model: would this search have seen it?
+
+    \b
+    Examples:
+      recast-dm rerun build/atlas-exot-2018-06.capsule --model spin1-axial --set m_med=2000 --set m_dm=1
+      recast-dm rerun build/atlas-exot-2018-06.capsule --model add --set n=2 --set m_d=9000 --json
+    """
+    from recast_dm import reinterpret
+    from recast_dm.cli import execution
+
+    values = options.pairs(settings or (), "--set")
+    overrides = options.yaml_values(parameters, "-p")
+    execution.execute(
+        capsule,
+        lambda opened, backend, directory, observer: reinterpret.rerun(
+            opened, model, values, backend, directory, observer, overrides
+        ),
+        runtime=runtime,
+        jobs=jobs,
+        cache=not no_cache,
+        workdir=workdir,
+        quiet=quiet,
+        json=json,
+    )

@@ -1,0 +1,51 @@
+"""How things are shown: documents and tables on stdout, messages on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from recast_dm.errors import RecastError
+
+
+def out(text: str) -> None:
+    """A result, on stdout."""
+    print(text)
+
+
+def say(text: str) -> None:
+    """Anything that is not a result, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def document(value: Any) -> None:
+    """The one JSON document of a verb, on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def error(problem: RecastError) -> None:
+    say(f"error: {problem}")
+
+
+def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
+    """Columns, left-aligned, two spaces apart.
+
+    >>> print(table([("m_med", "GeV"), ("g_q", "1")], head=("name", "unit")))
+    name   unit
+    m_med  GeV
+    g_q    1
+    """
+    lines = [list(row) for row in ([head] if head else []) + [list(row) for row in rows]]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits.
+
+    >>> number(0.35617), number(0.00001234)
+    ('0.356', '1.23e-05')
+    """
+    return f"{value:.{digits}g}"

@@ -1,0 +1,53 @@
+"""The init parameters of a point: what recast.yml says a signal model feeds, and what the user overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recast_dm.errors import SpecError, UsageError
+from recast_dm.spec.analysis import Analysis, Signal
+from recast_dm.spec.shape import did_you_mean
+
+
+def signal_inputs(signal: Signal, feeds: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The init parameters that carry a signal, taken from what a model feeds by their dotted names.
+
+    >>> signal_inputs(Signal("pythia8", {"words": "pythia8.settings"}), {"pythia8": {"settings": ["32:m0=2000"]}}, "m")
+    {'words': ['32:m0=2000']}
+    """
+    if signal.format in ("pythia8", "lhe", "hepmc3", "pyhf-patch") and signal.format not in feeds:
+        raise UsageError(
+            f"the analysis takes its signal as {signal.format}; the model {model!r} feeds {', '.join(sorted(feeds))}"
+        )
+    return {parameter: _pick(feeds, source, model) for parameter, source in signal.init.items()}
+
+
+def _pick(feeds: Mapping[str, Any], source: str, model: str) -> Any:
+    value: Any = feeds
+    for part in source.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = value if isinstance(value, Mapping) else ()
+            raise SpecError(
+                f"recast.yml takes an init parameter from {source!r}, which the model {model!r} does not feed",
+                hint=did_you_mean(part, known),
+            )
+        value = value[part]
+    return value
+
+
+def override(analysis: Analysis, initdata: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The init parameters with the user's `-p` values. Only what exists, and never what carries the signal."""
+    carried = set(analysis.signal.init) if analysis.signal else set()
+    for name in values:
+        if name in carried:
+            raise UsageError(
+                f"the init parameter {name!r} carries the signal",
+                hint="choose a model and a point with `rerun`",
+            )
+        if name not in initdata:
+            raise UsageError(
+                f"{analysis.name} has no init parameter {name!r}",
+                hint=did_you_mean(name, set(initdata) - carried),
+            )
+    return {**initdata, **values}

@@ -1,0 +1,202 @@
+"""Running a capsule as captured, and rerunning it under a signal model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recast_dm import signals
+from recast_dm.backends.local import Local
+from recast_dm.capsule import Capsule
+from recast_dm.engine import events
+from recast_dm.engine.execute import Finished
+from recast_dm.engine.rundir import Record
+from recast_dm.errors import UsageError
+from recast_dm.model import StepId
+from recast_dm.reinterpret import inputs
+from recast_dm.reinterpret.closure import Closure, compare
+from recast_dm.statistics import Limit, read_limit
+
+LIMIT_RESULT = "limit"
+"""The entry of recast.yml's `results` that holds a limit stage's document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A signal model's name, its parameters, and what the model says about its validity there."""
+
+    model: str
+    parameters: Mapping[str, float]
+    validity: tuple[signals.Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run gave: its records, and the limit beside the published one where the analysis makes one."""
+
+    capsule: Capsule
+    point: Point | None
+    finished: Finished
+    limit: Limit | None
+    closure: tuple[Closure, ...]
+
+    def file(self, relpath: str) -> Path:
+        return result_file(self.finished.directory, relpath)
+
+    def document(self, plots: tuple[Path, ...] = ()) -> dict[str, Any]:
+        """The JSON document: `recast-dm/limit/1`, or `recast-dm/run-result/1` where there is no limit."""
+        common = {
+            "analysis": self.capsule.analysis.name,
+            "capsule": self.capsule.digest,
+            "model": self.point.model if self.point else None,
+            "parameters": dict(self.point.parameters) if self.point else None,
+        }
+        rest = {
+            "images": [image.document() for image in self.capsule.images],
+            "steps": [_step(record) for record in self.finished.records],
+            "run_dir": str(self.finished.directory),
+        }
+        if self.limit is None:
+            results = {name: str(self.file(path)) for name, path in self.capsule.analysis.results.items()}
+            return {"schema": "recast-dm/run-result/1", **common, "results": results, **rest}
+        limit = self.limit
+        return {
+            "schema": "recast-dm/limit/1",
+            **common,
+            "validity": [
+                {"name": f.name, "ok": f.ok, "text": f.text} for f in (self.point.validity if self.point else ())
+            ],
+            "sigma_pb": limit.sigma_pb,
+            "sigma_pb_mc_error": limit.sigma_pb_mc_error,
+            "cls_obs": limit.cls_obs,
+            "cls_exp": list(limit.cls_exp),
+            "mu_upper_obs": limit.mu_upper_obs,
+            "mu_upper_exp": list(limit.mu_upper_exp),
+            "mu_upper_obs_mc_error": limit.mu_upper_obs_mc_error,
+            "mu_upper_exp_mc_error": limit.mu_upper_exp_mc_error,
+            "sigma_upper_obs_pb": limit.sigma_upper_obs_pb,
+            "sigma_upper_exp_pb": list(limit.sigma_upper_exp_pb),
+            "excluded": limit.excluded,
+            "excluded_expected": limit.excluded_expected,
+            "correlation_model": limit.correlation_model,
+            "closure": [closure.document() for closure in self.closure],
+            "plots": [str(plot) for plot in plots],
+            **rest,
+        }
+
+
+def _step(record: Record) -> dict[str, Any]:
+    return {
+        "step": str(record.step),
+        "key": record.key,
+        "reused": record.reused,
+        "seconds": record.execution["seconds"],
+    }
+
+
+def result_file(directory: Path, relpath: str) -> Path:
+    """A result of recast.yml in a run directory: yadage's `stage/…` and `stage_<n>/…` are `stage/<n>/…` here.
+
+    >>> result_file(Path("/run"), "select_3/counts.json")
+    PosixPath('/run/select/3/counts.json')
+    """
+    head, _, rest = relpath.partition("/")
+    if (directory / head / "0").is_dir():
+        return directory / head / "0" / rest
+    numbered = re.fullmatch(r"(.+)_(\d+)", head)
+    if numbered:
+        return directory / numbered[1] / numbered[2] / rest
+    return directory / head / "0" / rest
+
+
+def point_of(model_name: str, values: Mapping[str, object]) -> tuple[Point, Mapping[str, Any]]:
+    """A checked point of a model, and what the model feeds there. Raises UsageError."""
+    model = signals.find(model_name)
+    point = model.point(values)
+    return Point(model_name, point.parameters(), model.validity(point)), model.feeds(point)
+
+
+def example_inputs(capsule_analysis: Any) -> dict[str, Any]:
+    """The complete init parameters of an analysis' example point, for capture."""
+    example = capsule_analysis.example
+    if example.model is None or capsule_analysis.signal is None:
+        return dict(example.initdata)
+    _, feeds = point_of(example.model, example.parameters or {})
+    return {**example.initdata, **inputs.signal_inputs(capsule_analysis.signal, feeds, example.model)}
+
+
+def run(
+    capsule: Capsule,
+    backend: Local,
+    directory: Path,
+    observer: events.Observer,
+    overrides: Mapping[str, Any] | None = None,
+) -> Result:
+    """Runs a capsule as it was captured, with the captured init parameters (and the user's overrides)."""
+    example = capsule.analysis.example
+    point = point_of(example.model, example.parameters or {})[0] if example.model else None
+    initdata = inputs.override(capsule.analysis, capsule.initdata, overrides or {})
+    return _execute(capsule, point, initdata, backend, directory, observer)
+
+
+def rerun(
+    capsule: Capsule,
+    model: str,
+    values: Mapping[str, object],
+    backend: Local,
+    directory: Path,
+    observer: events.Observer,
+    overrides: Mapping[str, Any] | None = None,
+) -> Result:
+    """Reruns a capsule under a signal model at a point. Raises UsageError for a point that cannot be."""
+    if capsule.analysis.signal is None:
+        raise UsageError(
+            f"{capsule.analysis.name} does not say how a signal enters",
+            hint="recast.yml needs a `signal` section",
+        )
+    point, feeds = point_of(model, values)
+    carried = inputs.signal_inputs(capsule.analysis.signal, feeds, model)
+    initdata = {**inputs.override(capsule.analysis, capsule.initdata, overrides or {}), **carried}
+    return _execute(capsule, point, initdata, backend, directory, observer)
+
+
+def _execute(
+    capsule: Capsule,
+    point: Point | None,
+    initdata: Mapping[str, Any],
+    backend: Local,
+    directory: Path,
+    observer: events.Observer,
+) -> Result:
+    analysis = capsule.analysis
+    finished = backend.execute(
+        analysis.workflow,
+        initdata,
+        initdir=analysis.initdir,
+        pinned=capsule.pinned(),
+        relaxations=analysis.relaxations,
+        directory=directory,
+        about={
+            "analysis": analysis.name,
+            "capsule": capsule.digest,
+            "model": point.model if point else None,
+            "parameters": dict(point.parameters) if point else None,
+            "initdata": dict(initdata),
+        },
+        observer=observer,
+    )
+    limit = None
+    if LIMIT_RESULT in analysis.results:
+        limit = read_limit(result_file(finished.directory, analysis.results[LIMIT_RESULT]))
+    closure = compare(analysis.closure, point.model, point.parameters, limit) if limit and point else ()
+    return Result(capsule=capsule, point=point, finished=finished, limit=limit, closure=closure)
+
+
+def output_path(finished: Finished, stage: str, output: str) -> Path:
+    """The file that a singlestep stage publishes under a name."""
+    record = finished.record(StepId(stage))
+    published = record.document()["published"]
+    return finished.directory / str(published[output])

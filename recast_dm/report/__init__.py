@@ -1,0 +1,1 @@
+"""Runs as pictures: the spectrum of the observable with data, background and signal."""

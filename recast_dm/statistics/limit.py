@@ -1,0 +1,86 @@
+"""A limit on the signal strength mu of one signal, as an analysis' limit stage writes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from recast_dm import schemas
+from recast_dm.errors import StatisticsError
+
+STAGE_SCHEMA = "recast-dm/limit-stage/1"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """CLs at mu = 1 and 95 % CL upper limits on mu; sigma in pb.
+
+    The `_exp` tuples hold five numbers in pyhf's order: -2, -1, 0, +1, +2 sigma. MC errors are relative, from a
+    bootstrap over the simulated events. `sigma_pb` is the cross-section that mu = 1 stands for.
+    """
+
+    sigma_pb: float
+    sigma_pb_mc_error: float
+    cls_obs: float
+    cls_exp: tuple[float, ...]
+    mu_upper_obs: float
+    mu_upper_exp: tuple[float, ...]
+    mu_upper_obs_mc_error: float
+    mu_upper_exp_mc_error: float
+    correlation_model: str
+
+    @property
+    def sigma_upper_obs_pb(self) -> float:
+        return self.mu_upper_obs * self.sigma_pb
+
+    @property
+    def sigma_upper_exp_pb(self) -> tuple[float, ...]:
+        return tuple(mu * self.sigma_pb for mu in self.mu_upper_exp)
+
+    @property
+    def excluded(self) -> bool:
+        """Whether mu = 1 is excluded at 95 % CL."""
+        return self.cls_obs < 1 - CONFIDENCE
+
+    @property
+    def excluded_expected(self) -> bool:
+        return self.cls_exp[2] < 1 - CONFIDENCE
+
+
+def read_limit(path: Path) -> Limit:
+    """The limit in a limit stage's output. Raises StatisticsError for anything but a complete, finite, sane one."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StatisticsError(f"the limit stage's output {path} cannot be read: {error}") from None
+    if found := schemas.problem("limit-stage-1", document):
+        raise StatisticsError(f"the limit stage's output {path} is not a limit: {found[1]}")
+    limit = Limit(
+        sigma_pb=document["sigma_pb"],
+        sigma_pb_mc_error=document["sigma_pb_mc_error"],
+        cls_obs=document["cls_obs"],
+        cls_exp=tuple(document["cls_exp"]),
+        mu_upper_obs=document["mu_upper_obs"],
+        mu_upper_exp=tuple(document["mu_upper_exp"]),
+        mu_upper_obs_mc_error=document["mu_upper_obs_mc_error"],
+        mu_upper_exp_mc_error=document["mu_upper_exp_mc_error"],
+        correlation_model=document["correlation_model"],
+    )
+    _check(limit, path)
+    return limit
+
+
+def _check(limit: Limit, path: Path) -> None:
+    numbers = (limit.sigma_pb, limit.cls_obs, *limit.cls_exp, limit.mu_upper_obs, *limit.mu_upper_exp)
+    if not all(math.isfinite(number) for number in numbers):
+        raise StatisticsError(f"the limit in {path} holds a number that is not finite: the fit did not converge")
+    for name, band in (("cls_exp", limit.cls_exp), ("mu_upper_exp", limit.mu_upper_exp)):
+        if list(band) != sorted(band):
+            raise StatisticsError(f"{name} in {path} is not in rising order: {band}")
+    if limit.excluded != (limit.mu_upper_obs < 1) and abs(limit.mu_upper_obs - 1) > 0.01:
+        raise StatisticsError(
+            f"{path} contradicts itself: CLs(mu=1) = {limit.cls_obs:.4g}, but mu < {limit.mu_upper_obs:.4g} at 95 % CL"
+        )
