@@ -93,7 +93,9 @@ class _Loop:
         self._trees: dict[StepId, str] = {INIT: init_tree.sha256}
         self._records: dict[StepId, Record] = {}
         self._order: list[StepId] = []
-        self._pending: deque[Step] = deque()
+        self._ready: deque[Step] = deque()
+        self._blocked: dict[StepId, list[Step]] = {}
+        self._missing: dict[StepId, int] = {}
         self._about = runtime.about()
         run_id = rundir.identify({**request.about, "runtime": self._about.name, "started": _now()})
         self._worker = _Worker(request, rundir, runtime, cache, observer, run_id)
@@ -129,26 +131,24 @@ class _Loop:
         return Finished(self._rundir.root, tuple(self._records[step] for step in self._order))
 
     def _expand(self) -> None:
+        """Takes in the steps of every stage that has become ready; each step counts the inputs it still waits for."""
         while new := self._expansion.advance():
-            self._pending += new
-            self._order += [step.id for step in new]
+            for step in new:
+                self._order.append(step.id)
+                missing = {source for source in _sources(step) if source not in self._trees}
+                self._missing[step.id] = len(missing)
+                for source in missing:
+                    self._blocked.setdefault(source, []).append(step)
+                if not missing:
+                    self._ready.append(step)
             self._observer(events.StepsPlanned(tuple(s.id for s in new), not self._expansion.waiting))
 
     def _submit(self, pool: ThreadPoolExecutor, running: dict[Future[Record], Step]) -> None:
-        """Starts every step whose inputs are there, as far as there are free places."""
-        for _ in range(len(self._pending)):
-            if len(running) >= self._jobs:
-                return
-            step = self._pending.popleft()
-            if all(needed in self._trees for needed in step.depends_on):
-                trees = {
-                    source: self._trees[source]
-                    for source in (*step.depends_on, *step.input_dirs())
-                    if source != step.id
-                }
-                running[pool.submit(self._worker.perform, step, trees)] = step
-            else:
-                self._pending.append(step)
+        """Starts steps whose inputs are there, as far as there are free places."""
+        while self._ready and len(running) < self._jobs:
+            step = self._ready.popleft()
+            trees = {source: self._trees[source] for source in _sources(step)}
+            running[pool.submit(self._worker.perform, step, trees)] = step
 
     def _settle(self, step: Step, future: Future[Record]) -> RecastError | None:
         """Takes in a step that ended. An error that is not ours is a defect and ends the run as it is."""
@@ -159,6 +159,10 @@ class _Loop:
             return error
         self._records[step.id] = record
         self._trees[step.id] = record.tree.sha256
+        for waiting in self._blocked.pop(step.id, ()):
+            self._missing[waiting.id] -= 1
+            if self._missing[waiting.id] == 0:
+                self._ready.append(waiting)
         self._expansion.publish(step.id, record.published)
         self._expand()
         return None
@@ -173,8 +177,7 @@ class _Loop:
 
     def _complete(self) -> None:
         """A workflow in which something never ran has not succeeded."""
-        never = [*self._expansion.waiting, *dict.fromkeys(step.id.stage for step in self._pending)]
-        if never:
+        if never := self._expansion.waiting:
             raise StepFailed(
                 f"these stages never became ready: {', '.join(never)}",
                 hint="look at their dependencies: a stage they wait for made no step, or published nothing",
@@ -349,6 +352,11 @@ class _Worker:
         )
         self._rundir.write(record)
         return record
+
+
+def _sources(step: Step) -> tuple[StepId, ...]:
+    """The steps that must have finished before this one starts."""
+    return tuple(dict.fromkeys(s for s in (*step.depends_on, *step.input_dirs()) if s != step.id))
 
 
 def _failure(step: Step, job: Job, exit_code: int, reason: str) -> StepFailed:

@@ -36,7 +36,8 @@ class Job:
 
     `workdir` is mounted read-write at `/workdir`, `inputs[n]` read-only at `/inputs/<n>`; nothing else is mounted.
     `run` is the id of the run directory and `runner` the process that waits (see `runner_id`), so that leftovers of a
-    dead runner can be found. `user` is the uid and gid of the process. Both output streams go to the file `log` as they come.
+    dead runner can be found. `user` is the uid and gid of the process. Both output streams go to the file `log` as
+    they come.
     """
 
     name: str
