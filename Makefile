@@ -97,7 +97,7 @@ lock: venv ## resolve every requirement anew and write the hash-locked files
 	@for source in containers/*/requirements.in tests/containers/*/requirements.in; do \
 	  [ -e "$$source" ] || continue; \
 	  echo "$$ lock $$source" >&2; \
-	  $(COMPILE) --python-platform x86_64-manylinux_2_28 "$$source" --output-file "$${source%.in}.txt"; \
+	  $(COMPILE) --only-binary :all: --python-platform x86_64-manylinux_2_28 "$$source" --output-file "$${source%.in}.txt"; \
 	done
 
 clean: ## remove build/: capsules, runs, wheels, logs (images and .venv stay)
