@@ -9,6 +9,7 @@ import csv
 import io
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from recast_dm.errors import ToolMissing, storage_error
@@ -43,7 +44,7 @@ def argv(job: Job) -> tuple[str, ...]:
     """The `docker run` command line of a job: closed by default, nothing mounted but its work directory and inputs."""
     uid, gid = job.user
     limits = job.limits
-    words = ["docker", "run", "--name", job.name]
+    words = ["docker", "run", "--name", job.name, "--cidfile", str(_cidfile(job))]
     words += ["--label", f"{RUN_LABEL}={job.run}", "--label", f"{RUNNER_LABEL}={job.runner}"]
     words += ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     words += ["--read-only", "--tmpfs", f"/tmp:rw,nosuid,nodev,mode=1777,size={limits.tmp}"]  # noqa: S108  # inside
@@ -128,17 +129,18 @@ class Docker:
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
         try:
-            with job.log.open("wb") as log:
-                process = subprocess.Popen(  # argv is built by a pure function, no shell
+            with (
+                job.log.open("wb") as log,
+                subprocess.Popen(
                     argv(job),
                     stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches us, and we end the container
-                )
+                ) as process,
+            ):
                 _feed(process, job.stdin)
-                assert process.stdout is not None  # noqa: S101  # it was asked for
-                for raw in process.stdout:
+                for raw in process.stdout or ():
                     log.write(raw)
                     log.flush()
                     line(raw.decode("utf-8", "replace").rstrip("\n"))
@@ -152,23 +154,24 @@ class Docker:
         import docker
         import requests
 
+        container_id = _cidfile(job).read_text().strip() if _cidfile(job).exists() else ""
+        if not container_id:
+            raise ToolMissing(f"docker could not start a container: {_last_line(job)}")
         try:
-            container = self._engine().containers.get(job.name)
+            container = self._engine().containers.get(container_id)
             state = container.attrs["State"]
             container.remove(force=True, v=True)
         except docker.errors.NotFound:
-            if code in (0, ENGINE_FAILED):
-                raise ToolMissing(f"docker could not start a container: {_last_line(job)}") from None
-            return Outcome(code, "", "the container was removed while it ran")
+            return Outcome(code or ENGINE_FAILED, container_id, "the container was removed while it ran")
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise ToolMissing(
                 f"docker stopped answering while {job.name} ran: {_short(error)}",
                 hint="start it again and repeat the command: finished steps are kept",
             ) from None
-        if code == ENGINE_FAILED and not state.get("StartedAt", "").startswith("2"):
-            raise ToolMissing(f"docker could not start a container: {_last_line(job)}")
+        if state["Status"] == "created":
+            raise ToolMissing(f"docker could not start a container: {state.get('Error') or _last_line(job)}")
         reason = "out of memory" if state.get("OOMKilled") else ""
-        return Outcome(int(state["ExitCode"]), container.id, reason)
+        return Outcome(int(state["ExitCode"]), container_id, reason)
 
     def sweep(self, run: str) -> int:
         import docker
@@ -198,6 +201,11 @@ def _feed(process: subprocess.Popen[bytes], text: str | None) -> None:
         process.stdin.close()
     except BrokenPipeError:
         return  # it ended without reading its script: its exit code tells
+
+
+def _cidfile(job: Job) -> Path:
+    """Where docker writes the container's id once it has made it."""
+    return job.log.with_name(f"{job.log.name}.cid")
 
 
 def _last_line(job: Job) -> str:
