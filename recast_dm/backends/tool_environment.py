@@ -28,18 +28,20 @@ _TAIL = 12
 """Lines of an installer's output that an error shows."""
 
 
-def ensure(name: str, lock: Path, root: Path) -> Path:
+def ensure(name: str, lock: Path, root: Path, *, build: Path | None = None) -> Path:
     """The python of the environment `root/<name>-<digest>`, made now if it is not there.
 
-    `lock` is a requirements file with a hash for every file of every package. The digest covers its content
-    and the version of Python, so a new lock makes a new environment and the old one stays as it was. Two
-    processes may ask at once: one makes it, the other waits. uv installs the packages where it lies beside
-    our own interpreter, else pip.
+    `lock` is a requirements file with a hash for every file of every package; `build` is another one, with what its
+    packages need to be built where they exist only as source (without it, the installer fetches that itself, unlocked).
+    The digest covers their content and the version of Python, so a new lock makes a new environment and the old one
+    stays as it was. Two processes may ask at once: one makes it, the other waits. uv installs the packages where it
+    lies beside our own interpreter, else pip.
 
     Raises ToolMissing when the lock cannot be read or the environment cannot be made.
     """
+    locks = [path.absolute() for path in (build, lock) if path]
     try:
-        digest = _digest(lock.read_bytes())
+        digest = _digest([path.read_bytes() for path in locks])
     except OSError as error:
         raise ToolMissing(
             f"no list of packages for the {name} environment: {error}",
@@ -51,12 +53,12 @@ def ensure(name: str, lock: Path, root: Path) -> Path:
         return python
     with _only_one(place):
         if not _is_complete(place):
-            _make(name, place, lock.absolute())
+            _make(name, place, locks)
     return python
 
 
-def _digest(lock: bytes) -> str:
-    said = f"{platform.python_implementation()} {platform.python_version()}\n".encode() + lock
+def _digest(locks: Sequence[bytes]) -> str:
+    said = f"{platform.python_implementation()} {platform.python_version()}\n".encode() + b"\0".join(locks)
     return hashlib.sha256(said).hexdigest()[:12]
 
 
@@ -77,13 +79,13 @@ def _only_one(place: Path) -> Iterator[None]:
         yield
 
 
-def _make(name: str, place: Path, lock: Path) -> None:
+def _make(name: str, place: Path, locks: Sequence[Path]) -> None:
     """Make the environment where it will stay (its scripts name their interpreter); mark it complete last."""
     try:
         shutil.rmtree(place, ignore_errors=True)
-        for argv in _commands(place, lock):
+        for argv in _commands(place, locks):
             _call(argv, name)
-        (place / _COMPLETE).write_text(f"{lock.name}\n")
+        (place / _COMPLETE).write_text("".join(f"{lock.name}\n" for lock in locks))
     except OSError as error:
         shutil.rmtree(place, ignore_errors=True)
         raise storage_error(error, f"make the environment {place.name}") from error
@@ -92,15 +94,24 @@ def _make(name: str, place: Path, lock: Path) -> None:
         raise
 
 
-def _commands(place: Path, lock: Path) -> list[list[str]]:
-    """What makes the environment: an empty one, then exactly the packages of the lock."""
+def _commands(place: Path, locks: Sequence[Path]) -> list[list[str]]:
+    """What makes the environment: an empty one, then exactly the packages of each lock.
+
+    What the first of two locks brings is there to build the packages of the second.
+    """
     python = str(place / "bin" / "python")
-    venv = [sys.executable, "-m", "venv", str(place)]
-    exactly = ["--require-hashes", "--no-deps", "-r", str(lock)]
     uv = Path(sys.executable).with_name("uv")
     if uv.is_file():
-        return [[*venv, "--without-pip"], [str(uv), "pip", "install", "--python", python, *exactly]]
-    return [venv, [python, "-m", "pip", "install", "--no-input", *exactly]]
+        venv = ["--without-pip"]
+        install = [str(uv), "pip", "install", "--python", python]
+    else:
+        venv = []
+        install = [python, "-m", "pip", "install", "--no-input"]
+    exactly = [*install, "--require-hashes", "--no-deps"]
+    return [
+        [sys.executable, "-m", "venv", *venv, str(place)],
+        *([*exactly, *(["--no-build-isolation"] if n else []), "-r", str(lock)] for n, lock in enumerate(locks)),
+    ]
 
 
 def _call(argv: Sequence[str], name: str) -> None:

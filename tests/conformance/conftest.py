@@ -7,9 +7,10 @@ import pytest
 from recast_dm.backends.tool_environment import ensure
 
 TOP = Path(__file__).parents[2]
+LOCKS = TOP / "recast_dm" / "locks"
 
 
 @pytest.fixture(scope="session")
 def upstream() -> Path:
     """The python of upstream's environment; made on the first use, which needs a package index."""
-    return ensure("yadage", TOP / "recast_dm" / "locks" / "tool-yadage.txt", TOP / "build" / "tools")
+    return ensure("yadage", LOCKS / "tool-yadage.txt", TOP / "build" / "tools", build=LOCKS / "tool-build.txt")

@@ -26,7 +26,7 @@ def made(monkeypatch, tmp_path):
     """Environments made by a shell command that takes a moment; the file says how often it ran."""
     log = tmp_path / "made"
 
-    def commands(place: Path, lock: Path) -> list[list[str]]:
+    def commands(place: Path, locks: list[Path]) -> list[list[str]]:
         return [["sh", "-c", f"echo x >> {log}; sleep 0.1; mkdir -p {place}/bin && : > {place}/bin/python"]]
 
     monkeypatch.setattr(tool_environment, "_commands", commands)
@@ -64,15 +64,13 @@ def test_a_half_made_environment_is_made_again(lock, made, tmp_path):
 def test_two_processes_at_once_make_it_once(lock, made, tmp_path):
     program = (
         "import sys; from pathlib import Path; from recast_dm.backends import tool_environment as t;"
-        f"t._commands = lambda place, lock: [['sh', '-c', 'echo x >> {made}; sleep 0.5; mkdir -p '"
+        f"t._commands = lambda place, locks: [['sh', '-c', 'echo x >> {made}; sleep 0.5; mkdir -p '"
         " + str(place) + '/bin && : > ' + str(place) + '/bin/python']];"
         f"print(t.ensure('toy', Path({str(lock)!r}), Path({str(tmp_path / 'tools')!r})))"
     )
 
     def run(_: int) -> str:
-        return subprocess.run(
-            [sys.executable, "-c", program], check=True, capture_output=True, text=True
-        ).stdout
+        return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
 
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(run, range(2))
@@ -81,13 +79,9 @@ def test_two_processes_at_once_make_it_once(lock, made, tmp_path):
 
 
 def test_a_failure_shows_the_installers_last_lines_and_the_command(lock, monkeypatch, tmp_path):
-    commands = [
-        ["sh", "-c", "mkdir -p $0; echo no matching distribution >&2; exit 3", str(tmp_path / "tools/x")]
-    ]
+    commands = [["sh", "-c", "mkdir -p $0; echo no matching distribution >&2; exit 3", str(tmp_path / "tools/x")]]
     monkeypatch.setattr(tool_environment, "_commands", lambda *_: commands)
-    with pytest.raises(
-        ToolMissing, match="cannot make the toy environment: sh ended with exit code 3"
-    ) as caught:
+    with pytest.raises(ToolMissing, match="cannot make the toy environment: sh ended with exit code 3") as caught:
         ensure("toy", lock, tmp_path / "tools")
     assert "no matching distribution" in str(caught.value)
     assert "try it by hand:\n    sh -c" in str(caught.value)
@@ -95,7 +89,7 @@ def test_a_failure_shows_the_installers_last_lines_and_the_command(lock, monkeyp
 
 
 def test_a_failure_leaves_nothing_behind(lock, monkeypatch, tmp_path):
-    def commands(place: Path, lock: Path) -> list[list[str]]:
+    def commands(place: Path, locks: list[Path]) -> list[list[str]]:
         return [["mkdir", "-p", f"{place}/bin"], ["false"]]
 
     monkeypatch.setattr(tool_environment, "_commands", commands)
@@ -120,7 +114,14 @@ def test_uv_installs_where_it_lies_beside_python(uv, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     if uv:
         (tmp_path / "uv").touch()
-    commands = tool_environment._commands(tmp_path / "toy", tmp_path / "lock.txt")
-    assert commands[0][1:3] == ["-m", "venv"]
-    assert commands[1][-4:] == ["--require-hashes", "--no-deps", "-r", str(tmp_path / "lock.txt")]
-    assert commands[1][0] == str(tmp_path / "uv" if uv else tmp_path / "toy" / "bin" / "python")
+    venv, install = tool_environment._commands(tmp_path / "toy", [tmp_path / "lock.txt"])
+    assert venv[1:3] == ["-m", "venv"]
+    assert install[0] == str(tmp_path / "uv" if uv else tmp_path / "toy" / "bin" / "python")
+    assert install[-4:] == ["--require-hashes", "--no-deps", "-r", str(tmp_path / "lock.txt")]
+
+
+def test_what_builds_is_locked_too(tmp_path):
+    build, lock = tmp_path / "build.txt", tmp_path / "lock.txt"
+    _, first, second = tool_environment._commands(tmp_path / "toy", [build, lock])
+    assert first[-3:] == ["--no-deps", "-r", str(build)]
+    assert second[-4:] == ["--no-deps", "--no-build-isolation", "-r", str(lock)]
