@@ -205,7 +205,9 @@ PROBES = {
     "making a device": "mknod /tmp/d b 8 0",
     "mounting": "mount -t tmpfs none /tmp",
     "the host's environment": "env | grep -q RECAST_DM_PROBE_SECRET",
-    "more processes than allowed": "python3 -c 'import os\nfor _ in range(600): os.fork() or os._exit(os.system(\"sleep 5\"))'",
+    "more processes than allowed": (
+        "python3 -c 'import os\nfor _ in range(600): os.fork() or os._exit(os.system(\"sleep 5\"))'"
+    ),
 }
 
 

@@ -1,0 +1,190 @@
+"""What is finished stays finished: Ctrl-C, kill -9, a dying engine. Real containers, the toy analysis made slow."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker as sdk
+import pytest
+
+from recast_dm import capsule, reinterpret, schemas
+from recast_dm.model import Image
+from recast_dm.runtimes.docker import RUN_LABEL, Docker
+from recast_dm.spec import analysis
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def slow_capsule(tmp_path: Path, toy_image: Image, docker: Docker) -> Path:
+    """The toy analysis with a limit stage that first sleeps."""
+    place = tmp_path / "slow"
+    shutil.copytree(ROOT / "tests/analyses/toy", place)
+    steps = place / "steps.yml"
+    steps.write_text(steps.read_text().replace('echo "setting a limit"', "echo sleeping; sleep ${{SLOW:-4}}"))
+    loaded = analysis.load(place)
+    target = tmp_path / "slow.capsule"
+    capsule.capture(loaded, target, lookup=docker.image, example=reinterpret.example_inputs(loaded), runtime="docker")
+    return target
+
+
+class Runner:
+    """`recast-dm run` as a process of its own."""
+
+    def __init__(self, target: Path, workdir: Path, cache: Path, **environment: str) -> None:
+        self.workdir = workdir
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "recast_dm", "run", str(target), "--workdir", str(workdir), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "RECAST_DM_CACHE_DIR": str(cache), **environment},
+        )
+
+    def until(self, text: str, seconds: float = 30) -> None:
+        """Waits until the progress says this."""
+        assert self.process.stderr is not None
+        end = time.monotonic() + seconds
+        seen = ""
+        while time.monotonic() < end:
+            line = self.process.stderr.readline()
+            seen += line
+            if text in line:
+                return
+            if not line:
+                break
+        pytest.fail(f"{text!r} was never said; but:\n{seen}")
+
+    def finish(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, out, err
+
+
+def containers(docker: Docker) -> int:
+    return len(docker._engine().containers.list(all=True, filters={"label": RUN_LABEL}))
+
+
+def started(workdir: Path) -> dict[str, str]:
+    """When each step's container was started, from the records."""
+    records = (json.loads(path.read_text()) for path in (workdir / ".records").iterdir() if path.suffix == ".json")
+    return {record["step"]: record["execution"]["container_id"] for record in records}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_no_container_and_goes_on(
+    slow_capsule: Path, tmp_path: Path, docker: Docker, number: int, code: int
+) -> None:
+    runner = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache")
+    runner.until("running   limit/0")
+    time.sleep(1)
+    runner.process.send_signal(number)
+    ended, out, err = runner.finish()
+    assert ended == code, err
+    assert schemas.problem("error-1", json.loads(out)) is None
+    assert "Traceback" not in err
+    assert containers(docker) == 0
+    before = started(tmp_path / "run")
+    assert set(before) == {"count/0", "count/1"}
+    again, out, _ = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache").finish()
+    assert again == 0
+    after = started(tmp_path / "run")
+    assert {step: after[step] for step in before} == before, "a finished step ran again"
+    assert json.loads(out)["schema"] == "recast-dm/limit/1"
+
+
+def test_a_killed_run_goes_on_and_its_container_is_removed(slow_capsule: Path, tmp_path: Path, docker: Docker) -> None:
+    runner = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache")
+    runner.until("running   limit/0")
+    time.sleep(1)
+    runner.process.kill()
+    runner.finish()
+    assert containers(docker) == 1, "kill -9 gives nobody the time to clean up"
+    before = started(tmp_path / "run")
+    again, _, err = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache").finish()
+    assert again == 0, err
+    assert containers(docker) == 0
+    after = started(tmp_path / "run")
+    assert {step: after[step] for step in before} == before
+    assert "kept      count/0" in err
+
+
+def test_a_second_runner_is_told_to_wait(slow_capsule: Path, tmp_path: Path) -> None:
+    first = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache")
+    first.until("running   limit/0")
+    code, out, _ = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache").finish()
+    assert code == 8
+    assert json.loads(out)["kind"] == "locked"
+    assert first.finish()[0] == 0
+
+
+@pytest.fixture
+def second_engine(tmp_path_factory: pytest.TempPathFactory, toy_image: Image) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A docker engine of our own, that a test may end: own data root, own socket, the toy image loaded."""
+    if os.getuid() != 0 or not shutil.which("dockerd"):
+        if os.environ.get("CI") == "true":
+            pytest.fail("a second engine needs root and dockerd")
+        pytest.skip("not run: a second engine needs root and dockerd")
+    root = tmp_path_factory.mktemp("engine")
+    socket = f"unix://{root}/docker.sock"
+    words = ["dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid"]
+    words += ["--host", socket, "--bridge=none", "--iptables=false", "--containerd", ""]
+    with (root / "log").open("wb") as log:
+        words = [word for word in words if word not in ("--containerd", "")]
+        engine = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(120):
+            if (
+                subprocess.run(["docker", "--host", socket, "version"], capture_output=True, check=False).returncode
+                == 0
+            ):
+                break
+            time.sleep(0.5)
+        else:
+            pytest.fail((root / "log").read_text()[-2000:])
+        saved = subprocess.Popen(["docker", "save", toy_image.reference], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "--host", socket, "load"], stdin=saved.stdout, check=True, capture_output=True)
+        assert saved.stdout is not None
+        saved.stdout.close()
+        assert saved.wait() == 0
+        yield socket, engine
+    finally:
+        engine.terminate()
+        engine.wait(60)
+
+
+def test_an_engine_that_dies_halfway_is_said_and_finished_steps_are_kept(
+    second_engine: tuple[str, subprocess.Popen], slow_capsule: Path, tmp_path: Path
+) -> None:
+    socket, engine = second_engine
+    runner = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache", DOCKER_HOST=socket)
+    runner.until("running   limit/0")
+    time.sleep(1)
+    client = sdk.DockerClient(base_url=socket)
+    assert len(client.containers.list()) == 1
+    client.close()
+    engine.terminate()
+    engine.wait(60)
+    code, out, err = runner.finish()
+    assert code == 4, err
+    assert "Traceback" not in err
+    document = json.loads(out)
+    assert document["kind"] == "tool-missing"
+    assert set(started(tmp_path / "run")) == {"count/0", "count/1"}
+    again, _, err = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache").finish()
+    assert again == 0, err
+    assert "kept      count/0" in err
+
+
+def test_no_engine_is_one_clear_message(toy_capsule: Path, tmp_path: Path) -> None:
+    socket = f"unix://{tmp_path}/nobody.sock"
+    code, out, err = Runner(toy_capsule, tmp_path / "run", tmp_path / "cache", DOCKER_HOST=socket).finish()
+    assert code == 4
+    assert json.loads(out)["kind"] == "tool-missing"
+    assert "docker.io" in err
+    assert "Traceback" not in err
