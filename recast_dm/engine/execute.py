@@ -7,6 +7,7 @@ every declared output there, the record written.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -29,6 +30,8 @@ from recast_dm.model import INIT, Image, Step, StepId, Value, Workflow
 from recast_dm.runtimes import Job, Limits, Runtime, runner_id
 
 LAST_LINES = 15
+FULL = 64 * 1024
+"""A filesystem with less free space than this, in bytes, is why a step failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +305,10 @@ class _Worker:
         outcome = self._runtime.run(job, lambda line: self._observer(events.StepSaid(step.id, line)))
         seconds = time.monotonic() - began
         if outcome.exit_code != 0:
+            no_space = shutil.disk_usage(job.workdir).free < FULL
             shutil.rmtree(job.workdir, ignore_errors=True)
+            if no_space:
+                raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), job.workdir), f"finish {step.id}")
             raise _failure(step, job, outcome.exit_code, outcome.reason)
         return {
             "runtime": {

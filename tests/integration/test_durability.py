@@ -188,3 +188,37 @@ def test_no_engine_is_one_clear_message(toy_capsule: Path, tmp_path: Path) -> No
     assert json.loads(out)["kind"] == "tool-missing"
     assert "docker.io" in err
     assert "Traceback" not in err
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of 256 kB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place)]
+    if os.getuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        if os.environ.get("CI") == "true":
+            pytest.fail("a small disk needs root and mount")
+        pytest.skip("not run: a small disk needs root and mount")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_with_more_space(
+    small_disk: Path, tmp_path: Path, toy_image: Image, docker: Docker
+) -> None:
+    place = tmp_path / "large"
+    shutil.copytree(ROOT / "tests/analyses/toy", place)
+    steps = place / "steps.yml"
+    steps.write_text(steps.read_text().replace('echo "setting a limit"', "head -c 500000 /dev/zero > /workdir/zeros"))
+    target = tmp_path / "large.capsule"
+    loaded = analysis.load(place)
+    capsule.capture(loaded, target, lookup=docker.image, example=reinterpret.example_inputs(loaded), runtime="docker")
+    code, out, err = Runner(target, small_disk / "run", tmp_path / "cache").finish()
+    assert code == 9, err
+    assert "space" in json.loads(out)["message"]
+    assert set(started(small_disk / "run")) == {"count/0", "count/1"}
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    again, _, err = Runner(target, small_disk / "run", tmp_path / "cache").finish()
+    assert again == 0, err
+    assert "kept      count/0" in err
