@@ -91,7 +91,7 @@ class _Loop:
         self._runtime = runtime
         self._jobs = max(1, jobs)
         init_tree = store.tree_of(request.initdir) if request.initdir else store.Tree(())
-        init = expand.publish_init(request.initdata, init_tree.names())
+        init = expand.publish_init(request.initdata, init_tree.names() if request.initdir else None)
         self._expansion = expand.Expansion(request.workflow, init, request.relaxations)
         self._trees: dict[StepId, str] = {INIT: init_tree.sha256}
         self._records: dict[StepId, Record] = {}
@@ -135,15 +135,16 @@ class _Loop:
 
     def _expand(self) -> None:
         """Takes in the steps of every stage that has become ready; each step counts the inputs it still waits for."""
-        while new := self._expansion.advance():
-            for step in new:
-                self._order.append(step.id)
-                missing = {source for source in _sources(step) if source not in self._trees}
-                self._missing[step.id] = len(missing)
-                for source in missing:
-                    self._blocked.setdefault(source, []).append(step)
-                if not missing:
-                    self._ready.append(step)
+        new = self._expansion.advance()
+        for step in new:
+            self._order.append(step.id)
+            missing = {source for source in _sources(step) if source not in self._trees}
+            self._missing[step.id] = len(missing)
+            for source in missing:
+                self._blocked.setdefault(source, []).append(step)
+            if not missing:
+                self._ready.append(step)
+        if new:
             self._observer(events.StepsPlanned(tuple(s.id for s in new), not self._expansion.waiting))
 
     def _submit(self, pool: ThreadPoolExecutor, running: dict[Future[Record], Step]) -> None:

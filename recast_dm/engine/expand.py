@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import posixpath
 import re
 import string
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -44,20 +45,28 @@ class Scope:
 # --- init ------------------------------------------------------------------------------------------------------------
 
 
-def publish_init(initdata: Mapping[str, Any], files: Collection[str]) -> Mapping[str, Value]:
+def publish_init(initdata: Mapping[str, Any], files: Collection[str] | None) -> Mapping[str, Value]:
     """What the init stage publishes: a text that names a file below the initdir becomes that file's path.
 
     As upstream with `discover` and `relative`: an exact name first, then a wildcard that matches something, which
-    becomes a list (sorted here; upstream takes the order of the disk). `files` are the paths below the initdir.
+    becomes a list (sorted here; upstream takes the order of the disk). `files` are the paths below the initdir, None
+    where there is no initdir. Whole floats become integers, as they do in upstream's jq.
 
-    >>> publish_init({"yields": "yields.yaml", "n": 3}, ["yields.yaml"])["yields"].render({INIT: "/inputs/0"})
+    >>> publish_init({"yields": "yields.yaml", "n": 3.0}, ["yields.yaml"])["yields"].render({INIT: "/inputs/0"})
     '/inputs/0/yields.yaml'
     """
-    directories = {"/".join(parts[:n]) for file in files for parts in [file.split("/")] for n in range(1, len(parts))}
-    everything = sorted({*files, *directories})
+    known = frozenset(files or ())
+    directories = {"/".join(parts[:n]) for file in known for parts in [file.split("/")] for n in range(1, len(parts))}
+    everything = sorted(known | directories)
+
+    def exists(text: str) -> bool:
+        name = posixpath.normpath(text) if text else "."
+        return name == "." or name in directories or (name in known and not text.endswith("/"))
 
     def leaf(text: str) -> Value:
-        if text == "" or text in everything:
+        if files is None or text.startswith("/"):
+            return text
+        if exists(text):
             return Path((Dir(INIT), f"/{text}"))
         if any(character in text for character in "*?["):
             matches = [name for name in everything if _matches(name, text)]
@@ -65,7 +74,17 @@ def publish_init(initdata: Mapping[str, Any], files: Collection[str]) -> Mapping
                 return tuple(Path((Dir(INIT), f"/{name}")) for name in matches)
         return text
 
-    return {key: _map_texts(freeze(value), leaf) for key, value in initdata.items()}
+    return {key: _map_texts(_whole(freeze(value)), leaf) for key, value in initdata.items()}
+
+
+def _whole(value: Value) -> Value:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, tuple):
+        return tuple(_whole(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _whole(item) for key, item in value.items()}
+    return value
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -168,18 +187,27 @@ def _select(selector: OutputSelector, scope: Scope) -> tuple[Value, tuple[tuple[
                 hint=f"write `stages: {selector.stage}` for the outputs of all of them",
             )
         value = _output(selector, steps[0], scope)
-        return value, ((steps[0],),) * (len(value) if isinstance(value, tuple) else 1)
+        return value, tuple(_edge(item, steps[0]) for item in (value if isinstance(value, tuple) else (value,)))
     combined: list[Value] = []
     sources: list[tuple[StepId, ...]] = []
     for step in steps:
         value = _output(selector, step, scope)
         items = value if isinstance(value, tuple) and selector.flatten else (value,)
         combined += items
-        sources += [(step,)] * len(items)
+        sources += [_edge(item, step) for item in items]
     if selector.unwrap and len(combined) == 1:
         only = combined[0]
-        return only, tuple(sources) * (len(only) if isinstance(only, tuple) else 1)
+        return only, tuple(_edge(item, steps[0]) for item in (only if isinstance(only, tuple) else (only,)))
     return tuple(combined), tuple(sources)
+
+
+def _edge(value: Value, step: StepId) -> tuple[StepId, ...]:
+    """Using a value makes an edge to its step, unless nothing in it is more than null or false (as upstream)."""
+    if isinstance(value, tuple):
+        return (step,) if any(_edge(item, step) for item in value) else ()
+    if isinstance(value, Mapping):
+        return (step,) if any(_edge(item, step) for item in value.values()) else ()
+    return () if value is None or value is False else (step,)
 
 
 def _output(selector: OutputSelector, step: StepId, scope: Scope) -> Value:
@@ -329,15 +357,12 @@ def check_published(step: Step, published: Value, names: Collection[str]) -> Non
 def plan(
     workflow: Workflow,
     initdata: Mapping[str, Any],
-    files: Collection[str] = (),
+    files: Collection[str] | None = None,
     relaxations: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Every step that can be expanded before anything runs, and the stages that must wait for files."""
     expansion = Expansion(workflow, publish_init(initdata, files), relaxations or {})
-    steps: list[Step] = []
-    while new := expansion.advance():
-        steps += new
-    return tuple(steps), expansion.waiting
+    return expansion.advance(), expansion.waiting
 
 
 class Expansion:
@@ -358,19 +383,26 @@ class Expansion:
         return tuple(stage.name for stage in self._waiting)
 
     def advance(self) -> tuple[Step, ...]:
-        """The steps of every stage whose needs have published by now."""
-        ready = [s for s in self._waiting if all(self._unpublished.get(name) == 0 for name in needs(s))]
+        """The steps of every stage whose needs have published by now, and of the stages that those make ready.
+
+        A stage that made no step never makes another ready: what waits for it waits for ever, as upstream.
+        """
         steps: list[Step] = []
-        for stage in ready:
-            self._waiting.remove(stage)
-            made = schedule(stage, Scope(self._steps, self._published), self._relaxations.get(stage.name, ()))
+        while ready := [s for s in self._waiting if all(self._unpublished.get(name) == 0 for name in needs(s))]:
+            for stage in ready:
+                self._waiting.remove(stage)
+                steps += self._apply(stage)
+        return tuple(steps)
+
+    def _apply(self, stage: Stage) -> tuple[Step, ...]:
+        made = schedule(stage, Scope(self._steps, self._published), self._relaxations.get(stage.name, ()))
+        if made:
             self._steps[stage.name] = tuple(step.id for step in made)
             self._unpublished[stage.name] = len(made)
-            for step in made:
-                if (value := prepublish(step)) is not None:
-                    self.publish(step.id, value)
-            steps += made
-        return tuple(steps)
+        for step in made:
+            if (value := prepublish(step)) is not None:
+                self.publish(step.id, value)
+        return made
 
     def publish(self, step: StepId, value: Value) -> None:
         """Says what a step published; a second time must say the same."""
