@@ -36,7 +36,7 @@ def capture(
     if json:
         view.document(
             {
-                "schema": "recast-dm/captured/1",
+                "schema": "recast-dm/capture/1",
                 "capsule": str(capsule.path),
                 "digest": capsule.digest,
                 "name": capsule.analysis.name,
