@@ -83,7 +83,7 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise IntegrityError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not JSON: {error}") from None
     found = document.get("schema") if isinstance(document, dict) else None
     if found != schema:
@@ -133,8 +133,8 @@ class Tree:
 
 
 def walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below a directory, sorted; links and special files are refused with IntegrityError."""
-    for directory, names, files in os.walk(root):
+    """Every file below a directory, sorted; links, special files and closed directories raise IntegrityError."""
+    for directory, names, files in os.walk(root, onerror=_unlisted):
         names.sort()
         for name in sorted([*files, *(n for n in names if (Path(directory) / n).is_symlink())]):
             path = Path(directory) / name
@@ -145,6 +145,10 @@ def walk(root: Path) -> Iterator[tuple[str, Path]]:
                     hint="outputs and inputs are regular files; copy what the link points to",
                 )
             yield relative, path
+
+
+def _unlisted(error: OSError) -> None:
+    raise IntegrityError(f"cannot list {error.filename}: {error.strerror}") from None
 
 
 def tree_of(root: Path) -> Tree:

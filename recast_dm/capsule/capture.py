@@ -28,7 +28,7 @@ def capture(
     `lookup` finds images; `example` are the complete init parameters of the captured point. The capsule appears
     whole or not at all. Raises UsageError when something else is at `target`.
     """
-    _refuse_foreign(target)
+    _refuse_foreign(target, analysis.directory)
     pinned = images.pin(analysis.workflow.images(), lookup)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -98,8 +98,10 @@ def _captured(runtime: str) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign(target: Path) -> None:
-    """Only a capsule, or an empty place, is overwritten."""
+def _refuse_foreign(target: Path, analysis: Path) -> None:
+    """Only a capsule, or an empty place, is overwritten; and a capsule cannot hold itself."""
+    if target.resolve().is_relative_to(analysis.resolve()):
+        raise UsageError(f"{target} lies in the analysis that it preserves", hint="choose another place with -o")
     if not target.exists():
         return
     if not target.is_dir() or (any(target.iterdir()) and not (target / layout.MANIFEST).is_file()):
@@ -111,6 +113,11 @@ def _replace(temporary: Path, target: Path) -> None:
     old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
     if target.exists():
         target.rename(old)
-    temporary.rename(target)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
     store.fsync_directory(target.parent.absolute())
     shutil.rmtree(old, ignore_errors=True)

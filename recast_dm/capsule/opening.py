@@ -59,5 +59,7 @@ def _check(path: Path, manifest: Mapping[str, Any]) -> None:
             raise IntegrityError(f"{path} lacks {file.path}", hint="the capsule is incomplete: copy it again")
         if here[file.path].sha256 != file.sha256:
             raise IntegrityError(f"{file.path} in {path} has changed: its hash is not the captured one")
+        if here[file.path].executable != file.executable:
+            raise IntegrityError(f"{file.path} in {path} has changed: its mode is not the captured one")
     if extra := sorted(set(here) - said.names()):
         raise IntegrityError(f"{path} holds {extra[0]}, which was not captured")

@@ -116,15 +116,11 @@ def _analysis(directory: Path, root: text.Node, document: Mapping[str, Any], wor
     relaxations = {
         stage: ("compat: raw",) for stage, asked in document.get("steps", {}).items() if asked.get("compat") == "raw"
     }
-    top = (directory / document["spec"].get("toplevel", ".")).resolve()
-    if not top.is_relative_to(directory.resolve()):
-        raise SpecError("the toplevel leaves the analysis directory", where=root.at(("spec", "toplevel")).where)
-    workflow_path = workflow or top / document["spec"]["workflow"]
+    top = _below(directory, document["spec"].get("toplevel", "."), "toplevel", root.at(("spec", "toplevel")))
+    where = root.at(("spec", "workflow"))
+    workflow_path = workflow or _below(top, document["spec"]["workflow"], "workflow", where)
     if not workflow_path.is_file():
-        raise SpecError(
-            f"the workflow {document['spec']['workflow']!r} does not exist",
-            where=root.at(("spec", "workflow")).where,
-        )
+        raise SpecError(f"the workflow {document['spec']['workflow']!r} does not exist", where=where.where)
     loaded = yadage.load(
         workflow_path, top=workflow_path.parent if workflow else top, raw_stages=frozenset(relaxations)
     )
@@ -158,12 +154,27 @@ def _initdir(directory: Path, root: text.Node, name: str, example: Mapping[str, 
     relative = example.get("dataopts", {}).get("initdir")
     if relative is None:
         return None
-    path = directory / str(relative)
-    where = root.at(("example_inputs", name, "dataopts", "initdir")).where
+    node = root.at(("example_inputs", name, "dataopts", "initdir"))
+    path = _below(directory, str(relative), "initdir", node)
     if not path.is_dir():
-        raise SpecError(f"the initdir {relative!r} is not a directory of the analysis", where=where)
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise SpecError(f"the initdir {relative!r} leaves the analysis directory", where=where)
+        raise SpecError(f"the initdir {relative!r} is not a directory of the analysis", where=node.where)
+    return path
+
+
+def _below(directory: Path, name: str, what: str, node: text.Node) -> Path:
+    """A path that recast.yml names, below a directory that it may not leave."""
+    path = directory / name
+    try:
+        inside = path.resolve().is_relative_to(directory.resolve())
+        path.exists()
+    except (OSError, ValueError, RuntimeError):  # a NUL byte, a name that is too long, links in a circle
+        raise SpecError(f"the {what} {name!r} names no file", where=node.where) from None
+    if not inside:
+        raise SpecError(
+            f"the {what} {name!r} leaves the analysis directory",
+            where=node.where,
+            hint="a preserved analysis holds everything it needs; copy the file into it",
+        )
     return path
 
 

@@ -7,6 +7,7 @@ refused, and each value keeps its file, line and column. Nothing here knows yada
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -103,6 +104,10 @@ def parse(text: str, name: str = "<text>") -> Node:
     if len(text) > MAX_BYTES:
         raise SpecError(f"the text is longer than {MAX_BYTES} characters", where=Location(name, 1))
     try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError(f"not Unicode text (character {error.start})", where=Location(name, 1)) from None
+    try:
         return _Builder(name, yaml.parse(io.StringIO(text), Loader=_LOADER)).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -121,8 +126,10 @@ class _Builder:
         self._name = name
         self._events = events
         self._anchors: dict[str, Node] = {}
-        self._weights: dict[int, int] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self._nodes: list[Node] = []  # keeps every id in _sizes alive
         self._aliases = 0
+        self._merged = 0
         self._resolver: Any = _Resolver()
 
     def document(self) -> Node:
@@ -142,29 +149,37 @@ class _Builder:
 
     def _node(self, event: Any, depth: int) -> Node:
         where = self._where(event)
+        items: tuple[Node, ...] = ()
         if depth > MAX_DEPTH:
             raise SpecError(f"nested more than {MAX_DEPTH} levels deep", where=where)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, where)
         if isinstance(event, yaml.ScalarEvent):
-            node, weight = Node(self._scalar(event, where), where), 1
+            node = Node(self._scalar(event, where), where)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._plain_tag(event, "seq", where)
             items = tuple(self._items(depth))
-            node, weight = Node(items, where), 1 + sum(self._weight(item) for item in items)
+            node = Node(items, where)
         else:
             self._plain_tag(event, "map", where)
             entries = self._entries(depth)
-            node, weight = Node(entries, where), 1 + sum(self._weight(item) for item in entries.values())
-        if weight > MAX_NODES:
-            raise SpecError(f"more than {MAX_NODES} values, with aliases expanded", where=where)
-        self._weights[id(node)] = weight
+            node, items = Node(entries, where), tuple(entries.values())
+        self._measure(node, items)
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
 
-    def _weight(self, node: Node) -> int:
-        return self._weights.get(id(node), 1)
+    def _measure(self, node: Node, items: tuple[Node, ...]) -> None:
+        """Bounds the number of values and the depth as they are with aliases expanded."""
+        sizes = [self._sizes[id(item)] for item in items]
+        weight = 1 + sum(size[0] for size in sizes)
+        height = 1 + max((size[1] for size in sizes), default=0)
+        if weight > MAX_NODES:
+            raise SpecError(f"more than {MAX_NODES} values, with aliases expanded", where=node.where)
+        if height > MAX_DEPTH + 1:
+            raise SpecError(f"nested more than {MAX_DEPTH} levels deep, with aliases expanded", where=node.where)
+        self._sizes[id(node)] = weight, height
+        self._nodes.append(node)
 
     def _alias(self, event: Any, where: Location) -> Node:
         self._aliases += 1
@@ -186,16 +201,21 @@ class _Builder:
             where = self._where(event)
             key = self._key(event, where)
             value = self._node(next(self._events), depth + 1)
-            if key == "<<" and getattr(event, "style", None) in (None, ""):
-                merged |= {k: v for k, v in self._merge(value).items() if k not in merged}
-                continue
-            if key in entries:
+            merges = key == "<<" and getattr(event, "style", None) in (None, "")
+            if key in places:
                 raise SpecError(
                     f"the key {key!r} stands here twice",
                     where=where,
                     hint=f"keep one of them; the first is at {places[key]}",
                 )
-            entries[key], places[key] = value, where
+            places[key] = where
+            if merges:
+                merged = self._merge(value)
+                self._merged += len(merged)
+                if self._merged > MAX_NODES:
+                    raise SpecError(f"more than {MAX_NODES} values come from `<<`", where=where)
+            else:
+                entries[key] = value
         return merged | entries
 
     def _merge(self, node: Node) -> dict[str, Node]:
@@ -258,10 +278,13 @@ def _real(text: str) -> float:
     digits = text.replace("_", "").lower()
     if digits.endswith((".inf", ".nan")):
         raise ValueError(text)
+    value, sign = 0.0, 1.0
     if ":" in digits:
         sign = -1.0 if digits.startswith("-") else 1.0
-        value = 0.0
         for part in digits.lstrip("+-").split(":"):
             value = value * 60 + float(part)
-        return sign * value
-    return float(digits)
+    else:
+        value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return sign * value

@@ -6,7 +6,8 @@ publishers that our analyses use. The rest of the language is refused by name, n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import string
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from recast_dm.model import (
 from recast_dm.spec import refs, shape, template
 from recast_dm.spec.text import Node
 
+MAX_NAME = 100
+"""Characters in a stage's name: it names directories and containers."""
 SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash"})
 _SELECTORS = ("step", "stages", "steps")
 _NOT_YET = "yadage has it, recast-dm does not read it yet"
@@ -109,7 +112,7 @@ def _needs(stage: Stage) -> set[str]:
 def _stage(node: Node, raw_stages: frozenset[str]) -> Stage:
     shape.only(node, ["name", "dependencies", "scheduler"], "a stage")
     name = shape.text(shape.need(node, "name", "a stage"), "a stage's name")
-    if not name or "/" in name or name.startswith("."):
+    if not name.isprintable() or len(name) > MAX_NAME or "/" in name or name.startswith("."):
         raise SpecError(f"a stage cannot be called {name!r}: it names a directory", where=node.where)
     what = f"the scheduler of {name!r}"
     scheduler = shape.need(node, "scheduler", f"the stage {name!r}")
@@ -128,14 +131,29 @@ def _stage(node: Node, raw_stages: frozenset[str]) -> Stage:
     shape.only(scheduler, known, what)
     parameters = _parameters(scheduler, what)
     scatter = _scatter(shape.need(scheduler, "scatter", what), parameters, what) if multiple else None
+    step = shape.need(scheduler, "step", what)
+    spec = _step(step, f"the step of {name!r}", name in raw_stages)
+    _check_placeholders(name, spec.process, parameters, step.at(("process", "cmd")).at(("script",)))
     return Stage(
         name=name,
         dependencies=_dependencies(node, name),
         parameters=parameters,
-        step=_step(shape.need(scheduler, "step", what), f"the step of {name!r}", name in raw_stages),
+        step=spec,
         where=node.where,
         scatter=scatter,
     )
+
+
+def _check_placeholders(name: str, process: Process, parameters: Mapping[str, Any], place: Node) -> None:
+    """Every placeholder of a command is a parameter of its stage: a run must not find out after hours."""
+    fields = (process.cmd if isinstance(process, Command) else process.script).fields()
+    for field in fields:
+        if field not in parameters:
+            raise SpecError(
+                f"the command of {name!r} has {{{field}}}, which is not one of the stage's parameters",
+                where=place.where,
+                hint=f"{shape.did_you_mean(field, parameters)}\nwrite {{{{ and }}}} for other braces",
+            )
 
 
 def _dependencies(stage: Node, name: str) -> tuple[str, ...]:
@@ -175,6 +193,8 @@ def _parameters(scheduler: Node, what: str) -> dict[str, ParameterExpression]:
         for item in shape.sequence(node, f"the parameters in {what}"):
             shape.only(item, ["key", "value"], "a parameter")
             key = shape.text(shape.need(item, "key", "a parameter"), "a parameter's key")
+            if key in entries:
+                raise SpecError(f"the parameter {key!r} stands here twice", where=item.where)
             entries[key] = shape.need(item, "value", "a parameter")
     return {key: _expression(item, f"the parameter {key!r}") for key, item in entries.items()}
 
@@ -303,7 +323,7 @@ def _tag(node: Node) -> str:
         raise SpecError(
             f"the imagetag {node.value} is a number",
             where=node.where,
-            hint=f"put it in quotes: '{node.value}'",
+            hint="put it in quotes: a number loses its last zeros",
         )
     return shape.text(node, "imagetag")
 
@@ -325,8 +345,10 @@ def _publisher(node: Node, what: str) -> Publisher:
     entries = shape.mapping(node, what)
     if publisher_type == "interpolated-pub":
         shape.only(node, ["publisher_type", "publish", "glob", "relative_paths"], what)
+        publish = shape.need(node, "publish", what)
+        _check_braces(publish)
         return InterpolatedPublisher(
-            publish=shape.need(node, "publish", what).plain(),
+            publish=publish.plain(),
             glob="glob" in entries and shape.flag(entries["glob"], "glob"),
             relative_paths="relative_paths" in entries and shape.flag(entries["relative_paths"], "relative_paths"),
         )
@@ -337,3 +359,24 @@ def _publisher(node: Node, what: str) -> Publisher:
         shape.only(node, ["publisher_type", "outputmap"], what)
         return FromParPublisher(shape.need(node, "outputmap", what).plain())
     raise SpecError(f"the publisher {publisher_type}", where=node.where, hint=_NOT_YET)
+
+
+def _check_braces(node: Node) -> None:
+    """Every text of a publisher is a format."""
+    for text in _texts(node):
+        try:
+            list(string.Formatter().parse(str(text.value)))
+        except ValueError as error:
+            raise SpecError(
+                f"the braces do not pair: {error}",
+                where=text.where,
+                hint="write {{ and }} for braces that are not placeholders",
+            ) from None
+
+
+def _texts(node: Node) -> Iterator[Node]:
+    if isinstance(node.value, str):
+        yield node
+    elif isinstance(node.value, tuple | Mapping):
+        for item in node.value.values() if isinstance(node.value, Mapping) else node.value:
+            yield from _texts(item)
