@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,6 +31,7 @@ from recast_dm.errors import Interrupted, RecastError, StepFailed, storage_error
 from recast_dm.model import INIT, Image, Step, StepId, Value, Workflow
 from recast_dm.runtimes import Job, Limits, Runtime, runner_id
 
+_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 LAST_LINES = 15
 FULL = 64 * 1024
 """A filesystem with less free space than this, in bytes, is why a step failed."""
@@ -119,7 +122,8 @@ class _Loop:
                         break
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
-                        failure = self._settle(running.pop(future), future) or failure
+                        ended = self._settle(running.pop(future), future)
+                        failure = failure or ended
             except KeyboardInterrupt as error:
                 self._stop(running)
                 raise Interrupted(
@@ -269,7 +273,7 @@ class _Worker:
         for warning in call.warnings:
             self._observer(events.Warned(warning))
         job = Job(
-            name=f"recast-dm-{self.run_id}-{attempt.name}".replace("/", "-"),
+            name=f"recast-dm-{self.run_id}-{_NAME.sub('-', attempt.name)}-{uuid.uuid4().hex[:6]}",
             run=self.run_id,
             runner=runner_id(),
             image=image,
