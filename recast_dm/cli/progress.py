@@ -138,7 +138,7 @@ class Live:
 
         shown = Table(box=None, padding=(0, 2, 0, 0))
         for title in ("stage", "done", "cached", "running", "failed", "last line"):
-            shown.add_column(title, justify="left" if title in ("stage", "last line") else "right")
+            shown.add_column(title, justify="left" if title in ("stage", "last line") else "right", no_wrap=True)
         with self._lock:
             state, now = self._state, time.monotonic()
             for stage, steps in state.planned.items():
