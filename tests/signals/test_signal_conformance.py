@@ -1,0 +1,138 @@
+"""Every signal model that is installed, and the fake, behave alike."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from signal_points import values_for
+
+from recast_dm.errors import UsageError
+from recast_dm.signals import Finding, Point, SignalModel, Widths, find, names
+from recast_dm.signals.fake import FakeSignalModel
+
+WORD = re.compile(r"[A-Za-z0-9_./:=,+@%-]+")
+COUPLING = re.compile(r"\d+=[0-9.e+-]+,[0-9.e+-]+")
+PYTHIA8 = {"settings", "couplings", "recoil_id", "invisible_ids", "expected_width_gev"}
+
+
+def test_the_models_of_this_package_are_installed():
+    assert {"add", "spin1-axial", "spin1-vector"} <= set(names())
+
+
+def accepted(model: SignalModel, data: st.DataObject) -> Point:
+    try:
+        return model.point(data.draw(values_for(model.record)))
+    except UsageError:  # in range, and yet unphysical
+        assume(False)
+        raise
+
+
+@pytest.mark.parametrize("model", [FakeSignalModel(), *map(find, names())], ids=lambda model: model.record.name)
+class TestConformance:
+    def test_is_a_signal_model(self, model):
+        assert isinstance(model, SignalModel)
+
+    def test_the_record_validates(self, model):
+        schema = json.loads(files("recast_dm").joinpath("schemas/signal-model-1.json").read_text())
+        Draft202012Validator.check_schema(schema)
+        document = model.record.document()
+        Draft202012Validator(schema).validate(document)
+        assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+    def test_the_record_is_consistent(self, model):
+        names_of = [p.name for p in model.record.parameters] + [f.name for f in model.record.fixed]
+        assert len(names_of) == len(set(names_of))
+        for parameter in model.record.parameters:
+            assert parameter.lower.value < parameter.upper.value
+            assert model.record.parameter(parameter.name) is parameter
+            if parameter.default is not None:
+                assert parameter.lower.value <= parameter.default <= parameter.upper.value
+        with pytest.raises(KeyError):
+            model.record.parameter("no such parameter")
+
+    def test_records_are_values(self, model):
+        assert hash(model.record) == hash(model.record)
+        with pytest.raises(AttributeError):
+            model.record.name = "other"
+
+    def test_refuses_what_it_does_not_know(self, model):
+        with pytest.raises(UsageError, match="has no parameter 'no_such_parameter'"):
+            model.point({"no_such_parameter": 1})
+
+    def test_each_end_of_a_range_is_refused_beyond_it(self, model):
+        required = {p.name: p.lower.value for p in model.record.parameters if p.required}
+        for parameter in model.record.parameters:
+            for value in (parameter.lower.value - 1, parameter.upper.value + 1):
+                if parameter.nonzero and value == 0:
+                    continue
+                with pytest.raises(UsageError, match=f"{parameter.name} = .* is out of range: .*") as caught:
+                    model.point(required | {parameter.name: value})
+                assert parameter.range in caught.value.message
+                assert "\n" not in caught.value.message
+
+    @given(data=st.data())
+    def test_points_round_trip_through_text(self, model, data):
+        point = accepted(model, data)
+        assert model.point(point.parameters()) == point
+        assert model.point({name: repr(value) for name, value in point.values}) == point
+        assert model.point(json.loads(json.dumps(point.parameters()))) == point
+        assert hash(model.point(point.parameters())) == hash(point)
+        assert [name for name, _ in point.values] == [p.name for p in model.record.parameters]
+
+    @given(data=st.data())
+    def test_feeds_are_json_and_safe_words(self, model, data):
+        point = accepted(model, data)
+        feeds = model.feeds(point)
+        assert json.loads(json.dumps(feeds, allow_nan=False)) == feeds
+        assert feeds == model.feeds(model.point(point.parameters()))
+        assert feeds["parameters"] == point.parameters()
+        pythia8 = feeds["pythia8"]
+        assert set(pythia8) == PYTHIA8
+        assert pythia8["settings"]
+        assert all(WORD.fullmatch(word) and word.count("=") == 1 for word in pythia8["settings"])
+        assert all(WORD.fullmatch(word) and COUPLING.fullmatch(word) for word in pythia8["couplings"])
+        left_of = [word.partition("=")[0] for word in pythia8["settings"]]
+        assert len(left_of) == len(set(left_of))
+        assert isinstance(pythia8["recoil_id"], int)
+        assert all(isinstance(pdg_id, int) for pdg_id in pythia8["invisible_ids"])
+
+    @given(data=st.data())
+    def test_feeds_are_the_callers_own(self, model, data):
+        point = accepted(model, data)
+        model.feeds(point)["pythia8"]["settings"].clear()
+        assert model.feeds(point)["pythia8"]["settings"]
+
+    @given(data=st.data())
+    def test_widths_are_positive_and_expected(self, model, data):
+        point = accepted(model, data)
+        widths = model.widths(point)
+        expected = model.feeds(point)["pythia8"]["expected_width_gev"]
+        if widths is None:
+            assert expected == 0.0
+            return
+        assert isinstance(widths, Widths)
+        assert expected == widths.total > 0
+        assert all(width.gev >= 0 for width in widths.partial)
+        assert widths.document()["total_gev"] == widths.total
+        assert all(widths[width.channel] == width.gev for width in widths.partial)
+        with pytest.raises(KeyError):
+            widths["no such channel"]
+
+    @given(data=st.data())
+    def test_findings_have_one_line_each_and_fixed_names(self, model, data):
+        findings = model.validity(accepted(model, data))
+        again = model.validity(accepted(model, data))
+        assert findings
+        assert [finding.name for finding in findings] == [finding.name for finding in again]
+        for finding in findings:
+            assert isinstance(finding, Finding)
+            assert isinstance(finding.ok, bool)
+            assert finding.text
+            assert "\n" not in finding.text
+            assert finding.document() == {"name": finding.name, "ok": finding.ok, "text": finding.text}
