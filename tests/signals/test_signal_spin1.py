@@ -135,7 +135,7 @@ def test_leptons_of_a_vector_mediator():
 
 @pytest.mark.parametrize(
     ("m_dm", "word"),
-    [(1, "32:mMin=10"), (499, "32:mMin=10"), (500, "32:mMin=1001"), (600.25, "32:mMin=1201.5")],
+    [(1, "32:mMin=10"), (499, "32:mMin=10"), (500, "32:mMin=1000.1"), (600.25, "32:mMin=1200.6")],
 )
 def test_off_shell_the_mediator_starts_above_threshold(m_dm, word):
     assert word in AXIAL.feeds(point(AXIAL, 1000, m_dm))["pythia8"]["settings"]
@@ -188,21 +188,6 @@ def test_width_over_mass_and_mass_shell():
     wide = findings(AXIAL, point(AXIAL, 1000, 500, g_q=1.0))
     assert not wide["narrow-width"].ok
     assert not wide["on-shell"].ok
-
-
-@pytest.mark.parametrize(
-    ("m_med", "m_dm", "couplings", "ok"),
-    [
-        (100, 49, {}, True),  # on-shell
-        (100, 50, {}, False),  # 21 % lost
-        (100, 50.5, {"g_q": 0.01, "g_dm": 0.01}, False),  # 23 %
-        (100, 60, {}, True),  # 1 %
-        (1000, 500, {}, True),  # 1.5 %
-        (1000, 500, {"g_q": 0.05, "g_dm": 0.1}, False),  # 35 %
-    ],
-)
-def test_a_rate_cut_at_threshold_is_flagged(m_med, m_dm, couplings, ok):
-    assert findings(VECTOR, point(VECTOR, m_med, m_dm, **couplings))["threshold"].ok is ok
 
 
 @pytest.mark.parametrize("m_dm", [499.949, 500])
