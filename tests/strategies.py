@@ -12,7 +12,7 @@ HOSTILE = (
     "'",
     '"',
     "'\"'\"'",
-    '\\\'"; echo pwned #',
+    "\\'\"; echo pwned #",
     "\\",
     "\\'",
     "a\nb",
@@ -56,7 +56,9 @@ scalars = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20),
     # texts that look like YAML's own words
-    st.sampled_from(["yes", "No", "on", "~", "null", "1_000", "0x1F", "017", "1:30", "1e3", "2024-01-01", "<<", "=", ""]),
+    st.sampled_from(
+        ["yes", "No", "on", "~", "null", "1_000", "0x1F", "017", "1:30", "1e3", "2024-01-01", "<<", "=", ""]
+    ),
 )
 
 names = st.text(string.ascii_lowercase + "_", min_size=1, max_size=6)

@@ -55,7 +55,9 @@ class TestBounds:
 
     def test_billion_laughs_are_refused_within_100_ms(self):
         source = "a: &a [x,x,x,x,x,x,x,x,x]\n"
-        source += "".join(f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True))
+        source += "".join(
+            f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+        )
         began = time.perf_counter()
         error = refusal(source)
         assert time.perf_counter() - began < 0.1
@@ -214,8 +216,42 @@ class TestMutations:
 
 
 FRAGMENTS = st.sampled_from(
-    ["&a ", "*a", "!!int ", "!!python/none ", "<<: ", "{", "}", "[", "]", ": ", "- ", "\n", "  ", "|\n", ">-\n", "---\n"]
-    + ["'", '"', "\\x", "%TAG ! x\n", "!", "!!float 1:", "? ", "#", "\t", "0x", "0b_", "1:99", "\x85", "\u2028", "@", "`"]
+    [
+        "&a ",
+        "*a",
+        "!!int ",
+        "!!python/none ",
+        "<<: ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        "- ",
+        "\n",
+        "  ",
+        "|\n",
+        ">-\n",
+        "---\n",
+    ]
+    + [
+        "'",
+        '"',
+        "\\x",
+        "%TAG ! x\n",
+        "!",
+        "!!float 1:",
+        "? ",
+        "#",
+        "\t",
+        "0x",
+        "0b_",
+        "1:99",
+        "\x85",
+        "\u2028",
+        "@",
+        "`",
+    ]
 )
 
 
