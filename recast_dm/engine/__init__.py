@@ -1,5 +1,10 @@
-"""The yadage semantics as pure functions (`expand`, `key`, `command`) and the one loop that executes (`execute`)."""
+"""The yadage semantics as pure functions, and the one loop that executes them.
 
-from recast_dm.engine.expand import plan, publish
+`expand` makes steps out of stages, `publishers` says what steps publish, `command` and `key` what they do and when two
+do the same; `execute` is the loop, with `rundir` and `cache` for what is finished and `events` for what happens.
+"""
 
-__all__ = ["plan", "publish"]
+from recast_dm.engine.expand import plan
+from recast_dm.engine.publishers import prepublish, publish, publish_init
+
+__all__ = ["plan", "prepublish", "publish", "publish_init"]

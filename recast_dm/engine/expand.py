@@ -1,4 +1,4 @@
-"""yadage's semantics as pure functions: which stages are ready, which steps they make, what those publish.
+"""yadage's semantics as pure functions: which stages are ready, and which steps they make.
 
 Nothing here touches a file. Where upstream's code and this differ on purpose, the docstring says so; everywhere else
 the oracle in `tests/conformance` holds this to upstream.
@@ -6,30 +6,14 @@ the oracle in `tests/conformance` holds this to upstream.
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
-import posixpath
-import re
-import string
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from recast_dm.errors import SpecError, StepFailed
-from recast_dm.model import (
-    INIT,
-    ConstantPublisher,
-    Dir,
-    FromParPublisher,
-    InterpolatedPublisher,
-    OutputSelector,
-    Path,
-    Stage,
-    Step,
-    StepId,
-    Value,
-    Workflow,
-)
+from recast_dm.engine.publishers import map_texts, prepublish, publish_init
+from recast_dm.errors import SpecError
+from recast_dm.model import INIT, Dir, OutputSelector, Path, Stage, Step, StepId, Value, Workflow
 
 WORKDIR = "{workdir}"
 
@@ -40,84 +24,6 @@ class Scope:
 
     steps: Mapping[str, tuple[StepId, ...]]
     published: Mapping[StepId, Value]
-
-
-# --- init ------------------------------------------------------------------------------------------------------------
-
-
-def publish_init(initdata: Mapping[str, Any], files: Collection[str] | None) -> Mapping[str, Value]:
-    """What the init stage publishes: a text that names a file below the initdir becomes that file's path.
-
-    As upstream with `discover` and `relative`: an exact name first, then a wildcard that matches something, which
-    becomes a list (sorted here; upstream takes the order of the disk). `files` are the paths below the initdir, None
-    where there is no initdir. Whole floats become integers, as they do in upstream's jq.
-
-    >>> publish_init({"yields": "yields.yaml", "n": 3.0}, ["yields.yaml"])["yields"].render({INIT: "/inputs/0"})
-    '/inputs/0/yields.yaml'
-    """
-    known = frozenset(files or ())
-    directories = {"/".join(parts[:n]) for file in known for parts in [file.split("/")] for n in range(1, len(parts))}
-    everything = sorted(known | directories)
-
-    def exists(text: str) -> bool:
-        name = posixpath.normpath(text) if text else "."
-        return name == "." or name in directories or (name in known and not text.endswith("/"))
-
-    def leaf(text: str) -> Value:
-        if files is None or text.startswith("/"):
-            return text
-        if exists(text):
-            return Path((Dir(INIT), f"/{text}"))
-        if any(character in text for character in "*?["):
-            matches = [name for name in everything if _matches(name, text)]
-            if matches:
-                return tuple(Path((Dir(INIT), f"/{name}")) for name in matches)
-        return text
-
-    return {key: _map_texts(_whole(freeze(value)), leaf) for key, value in initdata.items()}
-
-
-def _whole(value: Value) -> Value:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, tuple):
-        return tuple(_whole(item) for item in value)
-    if isinstance(value, Mapping):
-        return {key: _whole(item) for key, item in value.items()}
-    return value
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """Shell wildcards, segment by segment; `**` spans directories; hidden names need a literal dot."""
-    if "**" in pattern:
-        return re.fullmatch(fnmatch.translate(pattern.replace("**/", "**")), name) is not None
-    names, patterns = name.split("/"), pattern.split("/")
-    return len(names) == len(patterns) and all(
-        fnmatch.fnmatchcase(n, p) and (p.startswith(".") or not n.startswith("."))
-        for n, p in zip(names, patterns, strict=True)
-    )
-
-
-def freeze(value: Any) -> Value:
-    """JSON as a frozen value: lists become tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(freeze(item) for item in value)
-    if isinstance(value, Mapping):
-        return {str(key): freeze(item) for key, item in value.items()}
-    return value  # type: ignore[no-any-return]  # a JSON scalar
-
-
-def _map_texts(value: Value, change: Callable[[str], Value]) -> Value:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, tuple):
-        return tuple(_map_texts(item, change) for item in value)
-    if isinstance(value, Mapping):
-        return {key: _map_texts(item, change) for key, item in value.items()}
-    return value
-
-
-# --- stages ----------------------------------------------------------------------------------------------------------
 
 
 def needs(stage: Stage) -> frozenset[str]:
@@ -173,7 +79,7 @@ def _in_workdir(value: Value, step: StepId) -> Value:
             parts += [Dir(step), piece]
         return Path(tuple(part for part in parts if part != ""))
 
-    return _map_texts(value, leaf)
+    return map_texts(value, leaf)
 
 
 def _select(selector: OutputSelector, scope: Scope) -> tuple[Value, tuple[tuple[StepId, ...], ...]]:
@@ -243,115 +149,6 @@ def _scattered(
     else:
         rows = zip(*columns, strict=False)  # upstream drops the surplus of the longer lists
     return (dict(zip(scatter.parameters, row, strict=True)) for row in rows)
-
-
-# --- publishing ------------------------------------------------------------------------------------------------------
-
-
-def prepublish(step: Step) -> Value | None:
-    """What a step will publish, where that is known before it runs; None where only its files can tell."""
-    publisher = step.spec.publisher
-    if isinstance(publisher, InterpolatedPublisher) and publisher.glob:
-        return None
-    return publish(step, ())
-
-
-def publish(step: Step, files: Collection[str]) -> Value:
-    """What a step publishes, `files` being the paths below its work directory."""
-    publisher = step.spec.publisher
-    if isinstance(publisher, ConstantPublisher):
-        return freeze(publisher.publish)
-    if isinstance(publisher, FromParPublisher):
-        return _map_texts(freeze(publisher.outputmap), lambda name: _parameter(step, name))
-    return _map_texts(freeze(publisher.publish), lambda text: _interpolated(step, publisher, text, files))
-
-
-def _parameter(step: Step, name: str) -> Value:
-    if name not in step.parameters:
-        raise SpecError(f"the publisher of {step.id} names an unknown parameter {name!r}", where=step.spec.where)
-    return step.parameters[name]
-
-
-def _interpolated(step: Step, publisher: InterpolatedPublisher, text: str, files: Collection[str]) -> Value:
-    value = _compose(step, text)
-    own = Dir(step.id)
-    absolute = isinstance(value, Path) and isinstance(value.parts[0], Dir)
-    if publisher.relative_paths and not absolute and not str(_texts(value)).startswith("/"):
-        tail = value.parts if isinstance(value, Path) else (value,)
-        value = Path((own, "/", *tail))
-    if not publisher.glob:
-        return _joined(value)
-    if isinstance(value, Path) and value.parts[0] == own:
-        pattern = _texts(replace(value, parts=value.parts[1:])).lstrip("/")
-        matches = sorted(name for name in files if _matches(name, pattern))
-        if matches:
-            return tuple(Path((own, f"/{name}")) for name in matches)
-    return _joined(value)
-
-
-def _compose(step: Step, text: str) -> str | Path:
-    """A publisher's text with `{workdir}` and the step's parameters in it."""
-    parts: list[str | Dir] = []
-    for literal, name, spec, conversion in string.Formatter().parse(text):
-        parts.append(literal)
-        if name is None:
-            continue
-        if spec or conversion:
-            raise SpecError(f"the publisher of {step.id} has a format in {{{name}}}", where=step.spec.where)
-        value = Path((Dir(step.id),)) if name == "workdir" else _parameter(step, name)
-        if isinstance(value, tuple | Mapping):
-            raise SpecError(f"the publisher of {step.id} interpolates {name!r}, a list", where=step.spec.where)
-        parts += value.parts if isinstance(value, Path) else [str(value)]
-    joined = _joined(Path(tuple(parts)))
-    return joined if isinstance(joined, Path) else str(joined)
-
-
-def _joined(value: str | Path) -> str | Path:
-    """A path with neighbouring texts joined; one without directories is a text."""
-    if isinstance(value, str):
-        return value
-    parts: list[str | Dir] = []
-    for part in value.parts:
-        if isinstance(part, str) and parts and isinstance(parts[-1], str):
-            parts[-1] += part
-        elif part != "":
-            parts.append(part)
-    if all(isinstance(part, str) for part in parts):
-        return "".join(str(part) for part in parts)
-    return Path(tuple(parts))
-
-
-def _texts(value: str | Path) -> str:
-    return value if isinstance(value, str) else "".join(p for p in value.parts if isinstance(p, str))
-
-
-def check_published(step: Step, published: Value, names: Collection[str]) -> None:
-    """Every published path in the step's own directory must exist there: success is a checked statement.
-
-    `names` are files and directories below the work directory. Raises StepFailed naming what is missing.
-    """
-    own = Dir(step.id)
-
-    def look(value: Value) -> None:
-        if isinstance(value, tuple):
-            for item in value:
-                look(item)
-        elif isinstance(value, Mapping):
-            for item in value.values():
-                look(item)
-        elif isinstance(value, Path) and value.parts[0] == own:
-            name = _texts(value).strip("/")
-            if name and name not in names:
-                found = ", ".join(sorted(names)[:10]) or "nothing"
-                raise StepFailed(
-                    f"the step {step.id} ended well but did not write its declared output {name!r}",
-                    hint=f"it wrote: {found}",
-                )
-
-    look(published)
-
-
-# --- the whole plan --------------------------------------------------------------------------------------------------
 
 
 def plan(

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from recast_dm import spec
+from recast_dm import engine, spec
 from recast_dm.backends.yadage import Graph, Node, expand
-from recast_dm.engine import expand as engine
 from recast_dm.errors import SpecError, ToolMissing
 from recast_dm.model import INIT, Dir, StepId, Value
 from recast_dm.model import Path as StepPath
