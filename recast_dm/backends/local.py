@@ -10,7 +10,8 @@ from typing import Any
 from recast_dm import images
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
-from recast_dm.engine.execute import Finished, Request, execute
+from recast_dm.engine.execute import Finished, execute
+from recast_dm.engine.perform import Request
 from recast_dm.model import Image, Workflow
 from recast_dm.runtimes import Runtime
 
