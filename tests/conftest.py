@@ -1,8 +1,13 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and how hypothesis works here."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Nothing is kept between runs, and a slow machine is no failure.
+settings.register_profile("recast", deadline=None, database=None, print_blob=True)
+settings.load_profile("recast")
 
 ANALYSES = Path(__file__).with_name("analyses")
 

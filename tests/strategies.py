@@ -68,6 +68,14 @@ documents = st.recursive(
 )
 """JSON-like documents with text keys."""
 
+# fmt: off
+LIKE_NUMBERS_AND_TRUTHS = (
+    "yes", "Yes", "YES", "no", "No", "NO", "true", "True", "TRUE", "false", "False", "on", "ON", "off", "Off", "y", "n",
+    "~", "null", "Null", "NULL", "nUll", "08", "0o7", "1e3", "1.e+3", ".5", "5.", "-", "--", "+1", "-0", "0", "00",
+    "1__0", "a=b", "@x",
+)
+# fmt: on
+
 plain_scalars = st.one_of(
     st.from_regex(r"[-+]?(0|[1-9][0-9_]{0,8})", fullmatch=True),
     st.from_regex(r"[-+]?0[0-7_]{1,6}", fullmatch=True),
@@ -75,9 +83,6 @@ plain_scalars = st.one_of(
     st.from_regex(r"[-+]?0b[01]{1,6}", fullmatch=True),
     st.from_regex(r"[-+]?[1-9][0-9]{0,2}(:[0-5]?[0-9]){1,3}(\.[0-9]{0,2})?", fullmatch=True),
     st.from_regex(r"[-+]?[0-9]{0,3}\.[0-9_]{1,6}([eE][-+][0-9]{1,2})?", fullmatch=True),
-    st.sampled_from(
-        "yes Yes YES no No NO true True TRUE false False on ON off Off y n ~ null Null NULL nUll 08 0o7 1e3 1.e+3 .5 "
-        "5. - -- +1 -0 0 00 1__0 a=b @x".split()
-    ),
+    st.sampled_from(LIKE_NUMBERS_AND_TRUTHS),
 )
 """Plain scalars at the edges of YAML 1.1's rules for numbers and truth."""

@@ -57,12 +57,13 @@ def words(text: str, parameters: dict, *, shell: str = "/bin/sh", script: bool =
     """The words that `printf` gets when a real shell runs the command."""
     call = command.invocation(step(SHOW + text, parameters, script=script))
     argv = (shell, *call.argv[1:])
+    script_text = None if call.stdin is None else call.stdin.encode()
     done = subprocess.run(
-        argv, input=call.stdin, env={"HOME": "/home/x", **call.env}, capture_output=True, text=True, check=False
+        argv, input=script_text, env={"HOME": "/home/x", **call.env}, capture_output=True, check=False
     )
-    assert done.stderr == ""
+    assert done.stderr == b""
     assert done.returncode == 0
-    return done.stdout.split("\0")[:-1]
+    return done.stdout.decode().split("\0")[:-1]
 
 
 class TestWhere:

@@ -173,8 +173,8 @@ def test_a_publishers_braces_must_pair(braces):
             InterpolatedPublisher({"a": "{workdir}"}),
         ),
         (
-            "publisher_type: interpolated-pub\n          glob: true\n          relative_paths: true\n          publish: [a]",
-            InterpolatedPublisher(["a"], True, True),
+            "publisher_type: interpolated-pub\n          relative_paths: true\n          publish: a",
+            InterpolatedPublisher("a", False, True),
         ),
     ],
 )

@@ -1,0 +1,55 @@
+"""What the unit tests share: the workbench, a small piece of physics, and the toy analysis."""
+
+from __future__ import annotations
+
+import pytest
+from workbench import IMAGE, TOY_IMAGE, Bench, shell, stage, toy, workflow
+
+from recast_dm.capsule import Capsule, capture
+from recast_dm.model import Workflow
+from recast_dm.spec import analysis
+
+
+@pytest.fixture
+def bench(tmp_path) -> Bench:
+    return Bench(tmp_path, {IMAGE: shell, TOY_IMAGE: toy})
+
+
+@pytest.fixture
+def physics() -> Workflow:
+    """A background that no signal parameter reaches, a signal scattered over seeds, and a limit from both."""
+    given = {name: {"step": "init", "output": name} for name in ("m_med", "seeds", "lumi")}
+    out = {"out": "{workdir}/out"}
+    return workflow(
+        stage("background", "echo {lumi} > {out}", {"lumi": given["lumi"], **out}, {"out": "{workdir}/out"}),
+        stage(
+            "signal",
+            "echo {m_med} {seed} > {out}",
+            {"m_med": given["m_med"], "seed": given["seeds"], **out},
+            {"out": "{workdir}/out"},
+            scatter="seed",
+        ),
+        stage(
+            "limit",
+            "cat {background} {signals} > {out}",
+            {
+                "background": {"step": "background", "output": "out"},
+                "signals": {"stages": "signal", "output": "out"},
+                **out,
+            },
+            {"out": "{workdir}/out"},
+        ),
+    )
+
+
+@pytest.fixture
+def toy_analysis(toy_directory) -> analysis.Analysis:
+    return analysis.load(toy_directory)
+
+
+@pytest.fixture
+def toy_capsule(toy_analysis, tmp_path, bench) -> Capsule:
+    initdata = {**toy_analysis.example.initdata, "m_med": 1000.0, "m_dm": 1.0}
+    return capture(
+        toy_analysis, tmp_path / "toy.capsule", lookup=bench.runtime.image, example=initdata, runtime="fake 1"
+    )

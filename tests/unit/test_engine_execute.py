@@ -1,0 +1,539 @@
+"""The loop: what runs, what is kept, what is cached, and every way in which a run ends badly."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from workbench import IMAGE, POINT, Bench, rewrite, shell, stage, workflow
+
+from recast_dm import schemas, store
+from recast_dm.engine import events
+from recast_dm.engine import key as keys
+from recast_dm.engine.execute import execute
+from recast_dm.engine.rundir import RunDirectory
+from recast_dm.errors import Interrupted, LockedError, RecastError, SpecError, StepFailed, StorageError, UsageError
+from recast_dm.model import StepId
+
+OUT = {"out": "{workdir}/out"}
+
+
+def read(bench: Bench, step: str, name: str = "out", run: str = "run") -> str:
+    return (bench.root / run / step / name).read_text()
+
+
+def failing(cmd: str):
+    """Three stages in a row, the second of which does `cmd`."""
+    return workflow(
+        stage("one", "echo 1 > {out}", OUT, OUT),
+        stage("two", cmd, {"one": {"step": "one", "output": "out"}, **OUT}, OUT),
+        stage("three", "cat {two} > {out}", {"two": {"step": "two", "output": "out"}, **OUT}, OUT),
+    )
+
+
+class TestSuccess:
+    def test_every_step_runs_and_its_files_lie_in_the_run_directory(self, bench, physics):
+        finished = bench.run(physics, POINT)
+        assert finished.directory == bench.root / "run"
+        assert [str(r.step) for r in finished.records] == ["background/0", "signal/0", "signal/1", "limit/0"]
+        assert bench.hows() == dict.fromkeys(["background/0", "signal/0", "signal/1", "limit/0"], "ran")
+        assert read(bench, "limit/0") == "139\n2000 1\n2000 2\n"
+
+    def test_outputs_are_regular_read_only_files(self, bench, physics):
+        bench.run(physics, POINT)
+        file = bench.root / "run/limit/0/out"
+        assert file.is_file()
+        assert not file.is_symlink()
+        assert file.stat().st_mode & 0o777 == 0o444
+
+    def test_outputs_are_handed_back_to_the_caller(self, bench, physics):
+        bench.run(physics, POINT)
+        assert {path.stat().st_uid for path in (bench.root / "run").rglob("*")} == {os.getuid()}
+
+    def test_no_job_is_roots_and_all_it_sees_is_its_workdir_and_inputs(self, bench, physics):
+        bench.run(physics, POINT)
+        limit = bench.runtime.jobs[-1]
+        assert all(0 not in job.user for job in bench.runtime.jobs)
+        assert limit.inputs == tuple(bench.root / "run" / step for step in ("background/0", "signal/0", "signal/1"))
+        assert limit.argv == ("sh", "-c", "cat /inputs/0/out /inputs/1/out /inputs/2/out > /workdir/out")
+
+    def test_records_validate_against_their_schema(self, bench, physics):
+        finished = bench.run(physics, POINT)
+        bench.run(physics, POINT, run="again")
+        records = [*bench.root.glob("run/.records/*.json"), *bench.root.glob("again/.records/*.json")]
+        assert len(records) == 2 * len(finished.records)
+        assert [schemas.problem("step-1", json.loads(record.read_bytes())) for record in records] == [None] * 8
+
+    def test_run_json_and_cache_entries_validate_against_their_schemas(self, bench, physics):
+        bench.run(physics, POINT)
+        entries = list(bench.root.glob("cache/steps/1/*/*/entry.json"))
+        assert len(entries) == 4
+        assert [schemas.problem("cache-entry-1", json.loads(e.read_bytes())) for e in entries] == [None] * 4
+
+    def test_a_record_says_what_was_done(self, bench, physics):
+        record = bench.run(physics, POINT).record(StepId("limit")).document()
+        assert record["published"] == {"out": "limit/0/out"}
+        assert [output["path"] for output in record["outputs"]] == ["out"]
+        assert record["execution"]["exit_code"] == 0
+        assert record["execution"]["image"]["diff_ids"] == [f"sha256:{IMAGE}"]
+        assert record["key"] == keys.of(record["key_parts"])
+
+    def test_events_tell_the_story(self, bench, physics):
+        bench.run(physics, POINT)
+        first, *_, last = bench.seen.events
+        planned = [e for e in bench.seen.events if isinstance(e, events.StepsPlanned)]
+        started = [e.step for e in bench.seen.events if isinstance(e, events.StepStarted)]
+        assert isinstance(first, events.RunStarted)
+        assert isinstance(last, events.RunFinished)
+        assert [len(e.steps) for e in planned] == [4]
+        assert planned[-1].complete
+        assert len(started) == 4
+        assert started[-1] == StepId("limit")
+
+    def test_the_toy_analysis(self, bench, toy_analysis):
+        initdata = {**toy_analysis.example.initdata, "m_med": 1000, "m_dm": 1}
+        bench.run(toy_analysis.workflow, initdata, initdir=toy_analysis.initdir)
+        limit = json.loads(read(bench, "limit/0", "limit.json"))
+        assert schemas.problem("limit-stage-1", limit) is None
+        assert limit["mu_upper_obs"] == pytest.approx(0.5, rel=0.1)
+
+    def test_neither_keys_nor_files_depend_on_how_many_run_at_once(self, bench, physics):
+        point = {**POINT, "seeds": list(range(6))}
+        runs = [bench.run(physics, point, run=f"run{jobs}", jobs=jobs, cached=False) for jobs in (1, 2, 7)]
+        one, two, seven = [[(r.step, r.key, r.tree) for r in finished.records] for finished in runs]
+        assert one == two == seven
+
+    def test_no_more_than_jobs_run_at_once(self, bench):
+        running, most, lock = 0, 0, threading.Lock()
+        together = threading.Barrier(3, timeout=10)
+
+        def program(job):
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            together.wait()  # three are needed to go on: fewer would hang, and break
+            with lock:
+                running -= 1
+            return shell(job)
+
+        bench.programs[IMAGE] = program
+        many = workflow(
+            stage("m", "echo {n} > {out}", {"n": list(range(9)), **OUT}, OUT, scatter="n"),
+        )
+        bench.run(many, jobs=3)
+        assert most == 3
+
+    def test_a_hostile_parameter_is_data_and_is_warned_of(self, bench):
+        value = "x; touch pwned $(touch pwned)"
+        bench.run(workflow(stage("one", "printf %s {v} > {out}", {"v": value, **OUT}, OUT)))
+        assert read(bench, "one/0") == value
+        assert not list(bench.root.rglob("pwned"))
+        assert "'v' holds characters that a shell would act on" in bench.seen.warnings()[0]
+
+
+class TestAgain:
+    def test_a_second_run_in_the_same_directory_keeps_everything(self, bench, physics):
+        bench.run(physics, POINT)
+        before = {p: p.stat().st_mtime_ns for p in (bench.root / "run").rglob("*") if p.is_file()}
+        bench.run(physics, POINT)
+        assert bench.started() == 0
+        assert set(bench.hows().values()) == {"kept"}
+        assert {p for p in before if p.stat().st_mtime_ns != before[p]} == {bench.root / "run/run.json"}
+
+    def test_a_run_elsewhere_takes_everything_from_the_cache(self, bench, physics):
+        first = bench.run(physics, POINT)
+        second = bench.run(physics, POINT, run="elsewhere")
+        assert bench.started() == 0
+        assert set(bench.hows().values()) == {"cached"}
+        assert {r.reused for r in second.records} == {"cache"}
+        assert [(r.key, r.tree) for r in second.records] == [(r.key, r.tree) for r in first.records]
+        assert read(bench, "limit/0", run="elsewhere") == read(bench, "limit/0")
+
+    def test_without_the_cache_nothing_is_read_or_written(self, bench, physics):
+        bench.run(physics, POINT, cached=False)
+        assert not (bench.root / "cache").exists()
+        bench.run(physics, POINT, run="second")
+        bench.run(physics, POINT, run="third", cached=False)
+        assert bench.counted() == {"ran": 4}
+
+    def test_without_the_cache_a_run_directory_is_still_resumed(self, bench, physics):
+        bench.run(physics, POINT, cached=False)
+        bench.run(physics, POINT, cached=False)
+        assert bench.counted() == {"kept": 4}
+
+    @pytest.mark.parametrize("run", ["run", "elsewhere"])
+    def test_a_new_mass_reruns_signal_and_limit_and_keeps_the_background(self, bench, physics, run):
+        bench.run(physics, POINT)
+        bench.run(physics, {**POINT, "m_med": 2250}, run=run)
+        kept = "kept" if run == "run" else "cached"
+        assert bench.hows() == {"background/0": kept, "signal/0": "ran", "signal/1": "ran", "limit/0": "ran"}
+        assert read(bench, "limit/0", run=run) == "139\n2250 1\n2250 2\n"
+
+    def test_another_seed_reruns_only_its_own_step_and_the_limit(self, bench, physics):
+        bench.run(physics, POINT)
+        bench.run(physics, {**POINT, "seeds": [1, 3]})
+        assert bench.hows() == {"background/0": "kept", "signal/0": "kept", "signal/1": "ran", "limit/0": "ran"}
+
+    def test_going_back_to_a_point_takes_it_from_the_cache(self, bench, physics):
+        bench.run(physics, POINT)
+        bench.run(physics, {**POINT, "m_med": 2250})
+        bench.run(physics, POINT)
+        assert bench.counted() == {"kept": 1, "cached": 3}
+
+    def test_a_step_that_makes_the_same_files_lets_what_follows_be_kept(self, bench):
+        def of(comment: str):
+            return workflow(
+                stage("one", f"echo 1 > {{out}}; true {comment}", OUT, OUT),
+                stage("two", "cat {x} > {out}", {"x": {"step": "one", "output": "out"}, **OUT}, OUT),
+            )
+
+        bench.run(of("a"))
+        bench.run(of("b"))
+        assert bench.hows() == {"one/0": "ran", "two/0": "kept"}
+
+    def test_a_changed_file_of_the_initdir_reruns_what_reads_it(self, bench, tmp_path):
+        initdir = tmp_path / "init"
+        initdir.mkdir()
+        (initdir / "card.dat").write_text("1")
+        card = {"card": {"step": "init", "output": "card"}, **OUT}
+        both = workflow(stage("reads", "cat {card} > {out}", card, OUT), stage("not", "echo > {out}", OUT, OUT))
+        bench.run(both, {"card": "card.dat"}, initdir=initdir)
+        assert bench.runtime.jobs[0].inputs == (initdir,)
+        (initdir / "card.dat").write_text("2")
+        bench.run(both, {"card": "card.dat"}, initdir=initdir)
+        assert bench.hows() == {"reads/0": "ran", "not/0": "kept"}
+        assert read(bench, "reads/0") == "2"
+
+    def test_other_layers_rerun_and_another_name_does_not(self, bench, physics):
+        bench.run(physics, POINT)
+        for change, how in (({"registry_digest": "r@sha256:1"}, "kept"), ({"diff_ids": ("sha256:other",)}, "ran")):
+            request = bench.request(physics, POINT)
+            other = replace(request, images={IMAGE: replace(request.images[IMAGE], **change)})
+            bench.seen.events.clear()
+            execute(other, directory=bench.root / "run", runtime=bench.runtime, jobs=1, cache=None, observer=bench.seen)
+            assert set(bench.hows().values()) == {how}
+
+
+class TestDamage:
+    def test_a_changed_output_runs_again_with_a_warning(self, bench, physics):
+        bench.run(physics, POINT, cached=False)
+        file = bench.root / "run/signal/1/out"
+        file.chmod(0o644)
+        file.write_text("tampered")
+        bench.run(physics, POINT, cached=False)
+        assert bench.hows() == {"background/0": "kept", "signal/0": "kept", "signal/1": "ran", "limit/0": "kept"}
+        assert bench.seen.warnings() == ["signal/1: its files have changed since they were recorded; it runs again"]
+        assert read(bench, "signal/1") == "2000 2\n"
+
+    @pytest.mark.parametrize("damage", ["remove", "add", "rename"])
+    def test_other_changes_of_files_are_seen_too(self, bench, physics, damage):
+        bench.run(physics, POINT, cached=False)
+        place = bench.root / "run/background/0"
+        if damage == "remove":
+            (place / "out").unlink()
+        elif damage == "add":
+            (place / "more").write_text("")
+        else:
+            (place / "out").rename(place / "other")
+        bench.run(physics, POINT, cached=False)
+        assert bench.hows()["background/0"] == "ran"
+        assert [p.name for p in place.iterdir()] == ["out"]
+
+    def test_a_removed_directory_or_record_is_made_good(self, bench, physics):
+        bench.run(physics, POINT)
+        (bench.root / "run/.records/background.0.json").unlink()
+        (bench.root / "run/limit/0/out").unlink()
+        (bench.root / "run/limit/0").rmdir()
+        bench.run(physics, POINT)
+        assert bench.hows() == {"background/0": "cached", "signal/0": "kept", "signal/1": "kept", "limit/0": "cached"}
+
+    def test_a_damaged_cache_entry_counts_as_absent_and_is_replaced(self, bench, physics):
+        first = bench.run(physics, POINT)
+        key = first.record(StepId("background")).key
+        file = bench.root / f"cache/steps/1/{key[:2]}/{key}/tree/out"
+        file.unlink()
+        file.write_text("tampered")
+        bench.run(physics, POINT, run="second")
+        assert bench.hows()["background/0"] == "ran"
+        assert read(bench, "background/0", run="second") == "139\n"
+        bench.run(physics, POINT, run="third")
+        assert bench.counted() == {"cached": 4}
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda entry: entry.joinpath("entry.json").write_text("{"),
+            lambda entry: entry.joinpath("entry.json").unlink(),
+            lambda entry: rewrite(entry / "entry.json", lambda document: document.update(schema="other/1")),
+            lambda entry: rewrite(entry / "entry.json", lambda document: document.pop("tree")),
+            lambda entry: (entry / "tree/out").unlink(),
+            lambda entry: (entry / "tree/link").symlink_to("/etc/passwd"),
+            lambda entry: (entry / "tree/out").chmod(0o755),
+        ],
+    )
+    def test_whatever_is_damaged_in_an_entry(self, bench, physics, damage):
+        key = bench.run(physics, POINT).record(StepId("limit")).key
+        damage(bench.root / f"cache/steps/1/{key[:2]}/{key}")
+        bench.run(physics, POINT, run="second")
+        assert bench.hows()["limit/0"] == "ran"
+        bench.run(physics, POINT, run="third")
+        assert bench.hows()["limit/0"] == "cached"
+
+    def test_editing_a_run_cannot_poison_the_cache(self, bench, physics):
+        bench.run(physics, POINT)
+        file = bench.root / "run/limit/0/out"  # shares its bytes with the cache
+        file.chmod(0o644)
+        file.write_text("tampered")
+        bench.run(physics, POINT, run="second")
+        assert bench.hows()["limit/0"] == "ran"
+        assert "tampered" not in read(bench, "limit/0", run="second")
+
+
+class TestFailure:
+    def test_a_step_that_exits_non_zero(self, bench):
+        broken = failing("for n in $(seq 30); do echo line $n; done; echo to stderr >&2; exit 3")
+        with pytest.raises(StepFailed) as caught:
+            bench.run(broken)
+        error = caught.value
+        assert error.exit_code == 1
+        assert error.message == "the step two/0 failed (exit code 3)"
+        lines = (error.hint or "").splitlines()
+        assert lines[0] == "its last lines:"
+        assert lines[-3] == "| to stderr"
+        assert lines[-4] == "| line 30"
+        assert len([line for line in lines if line.startswith("| ")]) == 15
+        log = Path(lines[-2].removeprefix("the whole log: "))
+        assert log.read_text().splitlines()[-1] == "to stderr"
+        assert lines[-1] == "finished steps are kept"
+
+    def test_finished_steps_are_kept_and_the_run_goes_on_when_mended(self, bench):
+        with pytest.raises(StepFailed):
+            bench.run(failing("exit 3"), cached=False)
+        assert bench.hows() == {"one/0": "ran"}
+        assert not (bench.root / "run/two/0").exists()
+        assert not (bench.root / "run/.records/two.0.json").exists()
+        bench.run(failing("cat {one} > {out}"), cached=False)
+        assert bench.hows() == {"one/0": "kept", "two/0": "ran", "three/0": "ran"}
+
+    def test_steps_that_run_beside_a_failing_one_are_awaited_and_kept(self, bench):
+        failed = threading.Event()
+
+        def program(job):
+            if "exit" in job.argv[-1]:
+                failed.set()
+                return 3
+            failed.wait(10)
+            return shell(job)
+
+        bench.programs[IMAGE] = program
+        both = workflow(stage("good", "echo > {out}", OUT, OUT), stage("bad", "exit 3", OUT, OUT))
+        with pytest.raises(StepFailed, match="the step bad/0 failed"):
+            bench.run(both)
+        assert bench.hows() == {"good/0": "ran"}
+
+    def test_nothing_new_starts_after_a_failure(self, bench):
+        one_bad = workflow(stage("m", "test {n} != 0 && touch {out}", {"n": [0, 1, 2], **OUT}, OUT, scatter="n"))
+        with pytest.raises(StepFailed, match="m/0"):
+            bench.run(one_bad, jobs=1)
+        assert bench.started() == 1
+
+    def test_a_declared_output_that_was_not_written(self, bench):
+        with pytest.raises(StepFailed) as caught:
+            bench.run(failing("echo > other; mkdir d; echo > d/x"))
+        assert caught.value.message == "the step two/0 ended well but did not write its declared output 'out'"
+        assert "it wrote: d, d/x, other" in (caught.value.hint or "")
+        assert not (bench.root / "run/.records/two.0.json").exists()
+
+    @pytest.mark.parametrize("cmd", ["ln -s /etc/passwd {out}", "echo > {out}; ln -s . loop", "echo > {out}; mkfifo p"])
+    def test_links_and_special_files_are_refused(self, bench, cmd):
+        with pytest.raises(RecastError, match="is a link or a special file"):
+            bench.run(failing(cmd))
+        assert not (bench.root / "run/two/0").exists()
+
+    def test_a_workflow_that_makes_no_step_fails(self, bench):
+        empty = workflow(stage("m", "echo {n}", {"n": [], **OUT}, OUT, scatter="n"))
+        with pytest.raises(StepFailed, match="made no step at all") as caught:
+            bench.run(empty)
+        assert caught.value.hint == "is a scattered list empty?"
+
+    def test_a_stage_that_never_becomes_ready_fails_the_run(self, bench):
+        never = workflow(
+            stage("other", "echo > {out}", OUT, OUT),
+            stage("m", "echo {n}", {"n": [], **OUT}, OUT, scatter="n"),
+            stage("after", "echo {x}", {"x": {"stages": "m", "output": "out"}, **OUT}, OUT),
+        )
+        with pytest.raises(StepFailed, match="these stages never became ready: after"):
+            bench.run(never)
+        assert bench.hows() == {"other/0": "ran"}
+
+    def test_a_parameter_that_nobody_gave(self, bench, physics):
+        with pytest.raises(SpecError, match="the step init/0 publishes no 'seeds'"):
+            bench.run(physics, {"m_med": 1, "lumi": 1})
+
+    def test_a_failure_is_told_by_events(self, bench):
+        with pytest.raises(StepFailed):
+            bench.run(failing("exit 3"))
+        ended = [e for e in bench.seen.events if isinstance(e, events.StepEnded)]
+        assert [(e.step, e.message) for e in ended] == [(StepId("two"), "the step two/0 failed (exit code 3)")]
+        assert not [e for e in bench.seen.events if isinstance(e, events.RunFinished)]
+
+
+class TestInterruption:
+    def interrupt(self, bench, monkeypatch, error: type[KeyboardInterrupt] = KeyboardInterrupt) -> None:
+        """Ctrl-C comes when two/0 starts; its container ends when it is swept."""
+        swept = threading.Event()
+
+        def program(job):
+            if "two" not in job.name:
+                return shell(job)
+            assert swept.wait(10), "the container was never ended"
+            return 137
+
+        def sweep(run):
+            if bench.runtime.jobs:
+                swept.set()
+            return 0
+
+        bench.programs[IMAGE] = program
+        waits = []
+
+        def wait(running, **options):
+            waits.append(1)
+            if len(waits) == 2:
+                raise error
+            return real(running, **options)
+
+        loop = sys.modules["recast_dm.engine.execute"]
+        real = loop.wait
+        monkeypatch.setattr(loop, "wait", wait)
+        monkeypatch.setattr(type(bench.runtime), "sweep", lambda _self, run: sweep(run))
+
+    def test_ctrl_c_ends_the_containers_and_keeps_what_is_finished(self, bench, monkeypatch):
+        with monkeypatch.context() as patch:
+            self.interrupt(bench, patch)
+            with pytest.raises(Interrupted) as caught:
+                bench.run(failing("cat {one} > {out}"), cached=False)
+        assert caught.value.exit_code == 130
+        assert caught.value.message == f"interrupted; 1 finished steps are kept in {bench.root / 'run'}"
+        bench.programs[IMAGE] = shell
+        bench.run(failing("cat {one} > {out}"), cached=False)
+        assert bench.hows() == {"one/0": "kept", "two/0": "ran", "three/0": "ran"}
+
+    def test_sigterm_is_143(self, bench, monkeypatch):
+        class Terminated(KeyboardInterrupt):
+            signal_number = 15
+
+        self.interrupt(bench, monkeypatch, Terminated)
+        with pytest.raises(Interrupted) as caught:
+            bench.run(failing("cat {one} > {out}"))
+        assert caught.value.exit_code == 143
+
+    def test_leftovers_of_an_earlier_start_are_swept_first(self, bench, physics):
+        bench.run(physics, POINT)
+        run_id = json.loads((bench.root / "run/run.json").read_text())["id"]
+        bench.run(physics, POINT)
+        assert bench.runtime.swept == [run_id]
+
+
+class TestStorage:
+    @pytest.mark.parametrize("which", range(1, 10))
+    def test_a_full_disk_at_any_write_is_exit_9_and_the_run_can_be_resumed(self, bench, physics, monkeypatch, which):
+        count = 0
+
+        def full(path, data, real=store.write_atomic):
+            nonlocal count
+            count += 1
+            if count == which:
+                raise store.storage_error(OSError(errno.ENOSPC, "No space left on device", str(path)), f"write {path}")
+            real(path, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "write_atomic", full)
+            with pytest.raises(StorageError) as caught:
+                bench.run(physics, POINT, jobs=1)
+        done = set(bench.hows())
+        assert caught.value.exit_code == 9
+        assert "No space left on device" in caught.value.message
+        assert "free some space" in (caught.value.hint or "")
+        bench.run(physics, POINT, jobs=1)
+        assert all(bench.hows()[step] == "kept" for step in done)
+        assert read(bench, "limit/0") == "139\n2000 1\n2000 2\n"
+
+    @pytest.mark.parametrize("call", ["rename", "fsync", "mkdir", "chmod"])
+    def test_a_failing_system_call_is_a_storage_error_not_a_defect(self, bench, physics, monkeypatch, call):
+        real, armed = getattr(os, call), []
+
+        def broken(*args, **options):
+            if armed:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*args, **options)
+
+        def program(job):
+            code = shell(job)
+            armed.append(job)
+            return code
+
+        bench.programs[IMAGE] = program
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, broken)
+            with pytest.raises(StorageError):
+                bench.run(physics, POINT, jobs=1)
+        bench.programs[IMAGE] = shell
+        bench.run(physics, POINT, jobs=1)
+        assert read(bench, "limit/0") == "139\n2000 1\n2000 2\n"
+
+    def test_where_there_are_no_hard_links_files_are_copied(self, bench, physics, monkeypatch):
+        bench.run(physics, POINT)
+
+        def no_links(*_a, **_o):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(os, "link", no_links)
+        bench.run(physics, POINT, run="elsewhere")
+        assert bench.counted() == {"cached": 4}
+        assert (bench.root / "elsewhere/limit/0/out").stat().st_nlink == 1
+        assert (bench.root / "elsewhere/limit/0/out").stat().st_mode & 0o777 == 0o444
+
+
+class TestRunDirectory:
+    def test_two_runners_cannot_share_a_directory(self, bench, physics):
+        with RunDirectory(bench.root / "run"):
+            with pytest.raises(LockedError) as caught:
+                bench.run(physics, POINT)
+            assert caught.value.exit_code == 8
+            assert bench.started() == 0
+        bench.run(physics, POINT)
+
+    @pytest.mark.parametrize("content", ["file", "directory"])
+    def test_other_peoples_files_are_left_alone(self, bench, physics, content):
+        target = bench.root / "run"
+        if content == "file":
+            target.write_text("mine")
+        else:
+            target.mkdir()
+            (target / "mine").write_text("mine")
+        with pytest.raises(UsageError, match=r"is not a run directory|is a file"):
+            bench.run(physics, POINT)
+        assert [p.name for p in bench.root.iterdir()] == ["run"]
+
+    def test_the_id_survives(self, bench, physics):
+        ids = []
+        for _ in range(2):
+            bench.run(physics, POINT)
+            ids.append(json.loads((bench.root / "run/run.json").read_bytes())["id"])
+        assert ids[0] == ids[1]
+
+    def test_each_attempt_keeps_its_log(self, bench):
+        for _ in range(2):
+            with pytest.raises(StepFailed):
+                bench.run(failing("echo here; exit 1"))
+        logs = sorted(bench.root.glob("run/.attempts/two.0.*/log"))
+        assert [log.parent.name for log in logs] == ["two.0.1", "two.0.2"]
+        assert all("here" in log.read_text() for log in logs)

@@ -1,0 +1,178 @@
+"""A workbench for the engine: workflows in a few lines, executed for real by the fake runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recast_dm import spec
+from recast_dm.engine import events
+from recast_dm.engine.cache import StepCache
+from recast_dm.engine.execute import Finished, execute
+from recast_dm.engine.perform import Request
+from recast_dm.model import Workflow
+from recast_dm.runtimes import Job
+from recast_dm.runtimes.fake import FakeRuntime
+from recast_dm.spec import text
+
+IMAGE = "image:latest"
+TOY_IMAGE = "recast-dm/toy:1.0"
+
+
+# --- programs: what the fake runtime starts instead of a container ----------------------------------------------------
+
+
+def on_host(job: Job, words: str) -> str:
+    """A container's text with the places inside it replaced by those on the host."""
+    for n, place in enumerate(job.inputs):
+        words = re.sub(rf"/inputs/{n}\b", str(place), words)
+    return words.replace("/workdir", str(job.workdir))
+
+
+def shell(job: Job) -> int:
+    """Runs the command by the host's own shell; what it says goes to the log."""
+    env = {"PATH": os.environ["PATH"], **{name: on_host(job, value) for name, value in job.env.items()}}
+    argv = [on_host(job, word) for word in job.argv]
+    stdin = None if job.stdin is None else on_host(job, job.stdin)
+    done = subprocess.run(argv, input=stdin, cwd=job.workdir, env=env, capture_output=True, text=True, check=False)
+    with job.log.open("a") as log:
+        log.write(done.stdout + done.stderr)
+    return done.returncode
+
+
+def toy(job: Job) -> int:
+    """Calls the toy analysis' own code, imported from the file that the command names."""
+    script = on_host(job, job.stdin or job.argv[-1])
+    for name, value in job.env.items():
+        script = script.replace(f"${{{name}}}", on_host(job, value))
+    words = shlex.split(next(line for line in script.splitlines() if line.startswith("python3")))
+    source = importlib.util.spec_from_file_location("toy", words[1])
+    assert source is not None
+    assert source.loader is not None
+    module = importlib.util.module_from_spec(source)
+    source.loader.exec_module(module)
+    module.main(words[2:])
+    return 0
+
+
+# --- the bench --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Seen:
+    """An observer that remembers."""
+
+    events: list[events.Event] = field(default_factory=list)
+
+    def __call__(self, event: events.Event) -> None:
+        self.events.append(event)
+
+    def hows(self) -> dict[str, str]:
+        return {str(e.step): e.how for e in self.events if isinstance(e, events.StepFinished)}
+
+    def warnings(self) -> list[str]:
+        return [e.message for e in self.events if isinstance(e, events.Warned)]
+
+
+@dataclass
+class Bench:
+    """Executes workflows below a directory, with one cache, and says what each run did."""
+
+    root: Path
+    programs: dict[str, Callable[[Job], int]]
+    seen: Seen = field(default_factory=Seen)
+    runtime: FakeRuntime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.runtime = FakeRuntime(self.programs)
+
+    @property
+    def cache(self) -> StepCache:
+        return StepCache(self.root / "cache")
+
+    def request(self, workflow: Workflow, initdata: Mapping[str, Any], initdir: Path | None = None) -> Request:
+        images = {reference: self.runtime.image(reference) for reference in workflow.images()}
+        return Request(workflow=workflow, initdata=initdata, initdir=initdir, images=images)
+
+    def run(
+        self,
+        workflow: Workflow,
+        initdata: Mapping[str, Any] | None = None,
+        *,
+        initdir: Path | None = None,
+        run: str = "run",
+        jobs: int = 2,
+        cached: bool = True,
+    ) -> Finished:
+        """Executes; `seen` and `runtime` are fresh for each run."""
+        self.seen, self.runtime = Seen(), FakeRuntime(self.programs)
+        return execute(
+            self.request(workflow, initdata or {}, initdir),
+            directory=self.root / run,
+            runtime=self.runtime,
+            jobs=jobs,
+            cache=self.cache if cached else None,
+            observer=self.seen,
+        )
+
+    def hows(self) -> dict[str, str]:
+        """How each step of the last run was done: ran, cached or kept."""
+        return self.seen.hows()
+
+    def started(self) -> int:
+        """How many containers the last run started."""
+        return len(self.runtime.jobs)
+
+    def counted(self) -> Counter[str]:
+        return Counter(self.hows().values())
+
+
+def stage(
+    name: str,
+    cmd: str,
+    parameters: Mapping[str, Any],
+    publish: Any,
+    *,
+    scatter: str | None = None,
+    needs: tuple[str, ...] = (),
+    glob: bool = False,
+) -> dict[str, Any]:
+    """One stage as yadage writes it."""
+    scheduler: dict[str, Any] = {
+        "scheduler_type": "multistep-stage" if scatter else "singlestep-stage",
+        "parameters": dict(parameters),
+        "step": {
+            "process": {"process_type": "string-interpolated-cmd", "cmd": cmd},
+            "environment": {"environment_type": "docker-encapsulated", "image": "image"},
+            "publisher": {"publisher_type": "interpolated-pub", "publish": publish, "glob": glob},
+        },
+    }
+    if scatter:
+        scheduler["scatter"] = {"method": "zip", "parameters": [scatter]}
+    return {"name": name, "dependencies": list(needs), "scheduler": scheduler}
+
+
+def workflow(*stages: dict[str, Any]) -> Workflow:
+    return spec.parse_workflow(text.parse(yaml.safe_dump({"stages": list(stages)}), "workflow.yml"))
+
+
+POINT = {"m_med": 2000, "seeds": [1, 2], "lumi": 139}
+
+
+def rewrite(path: Path, change: Callable[[Any], Any]) -> None:
+    """Changes a JSON document in place, however its mode is."""
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.chmod(0o644)
+    path.write_text(json.dumps(document))
