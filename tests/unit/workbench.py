@@ -62,7 +62,9 @@ def toy(job: Job) -> int:
     assert source.loader is not None
     module = importlib.util.module_from_spec(source)
     source.loader.exec_module(module)
-    module.main(words[2:])
+    with job.log.open("a") as log:
+        vars(module)["print"] = lambda said: log.write(f"{said}\n")
+        module.main(words[2:])
     return 0
 
 

@@ -1,0 +1,260 @@
+"""Capture and opening: the same analysis gives the same capsule, and no changed byte passes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from workbench import rewrite
+
+from recast_dm import schemas, store
+from recast_dm.capsule import capture as capture_module
+from recast_dm.capsule import layout, open_capsule
+from recast_dm.errors import IntegrityError, StorageError, ToolMissing, UsageError
+from recast_dm.spec import analysis
+
+
+@pytest.fixture
+def toy_copy(toy_directory, tmp_path) -> Path:
+    """The toy analysis in a directory that may be changed."""
+    shutil.copytree(toy_directory, tmp_path / "toy", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "toy"
+
+
+@pytest.fixture
+def capture(bench):
+    def capture(directory: Path, target: Path, **example: object):
+        loaded = analysis.load(directory)
+        initdata = {**loaded.example.initdata, **example}
+        return capture_module(loaded, target, lookup=bench.runtime.image, example=initdata, runtime="fake 1")
+
+    return capture
+
+
+def litter(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir() if path.name.startswith(".")]
+
+
+class TestCapture:
+    def test_the_manifest_validates_and_names_every_file(self, toy_capsule):
+        manifest = json.loads((toy_capsule.path / "capsule.json").read_bytes())
+        assert schemas.problem("capsule-1", manifest) is None
+        data = toy_capsule.path / "data"
+        assert [f["path"] for f in manifest["files"]] == [
+            f"data/{path}" for path in sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
+        ]
+        assert manifest["digest"] == toy_capsule.digest
+        captured = json.loads((toy_capsule.path / "captured.json").read_bytes())
+        assert schemas.problem("captured-1", captured) is None
+
+    def test_twice_gives_the_same_digest_wherever_and_whenever(self, toy_copy, capture, tmp_path):
+        first = capture(toy_copy, tmp_path / "a.capsule")
+        for path in toy_copy.rglob("*"):
+            os.utime(path, (1, 1))
+        shutil.move(toy_copy, tmp_path / "moved")
+        second = capture(tmp_path / "moved", tmp_path / "b.capsule")
+        assert first.digest == second.digest
+        assert first.path.joinpath("capsule.json").read_bytes() == second.path.joinpath("capsule.json").read_bytes()
+
+    @pytest.mark.parametrize("change", ["file", "mode", "example"])
+    def test_what_it_holds_changes_the_digest(self, toy_copy, capture, tmp_path, change):
+        first = capture(toy_copy, tmp_path / "a.capsule", m_med=1)
+        if change == "file":
+            (toy_copy / "README").write_text("more")
+        if change == "mode":
+            (toy_copy / "data/toy.py").chmod(0o755)
+        second = capture(toy_copy, tmp_path / "b.capsule", m_med=1.0 if change == "example" else 1)
+        assert first.digest != second.digest
+
+    def test_the_opened_capsule_is_the_analysis(self, toy_capsule, toy_analysis):
+        opened = open_capsule(toy_capsule.path).analysis
+        assert opened.workflow.source == toy_analysis.workflow.source
+        assert opened.initdir == toy_capsule.path / "data/analysis/data"
+        assert open_capsule(toy_capsule.path).pinned().keys() == {"recast-dm/toy:1.0"}
+
+    def test_a_capsule_is_replaced(self, toy_copy, capture, tmp_path):
+        first = capture(toy_copy, tmp_path / "x.capsule")
+        (toy_copy / "README").write_text("more")
+        assert capture(toy_copy, tmp_path / "x.capsule").digest != first.digest
+        assert litter(tmp_path) == []
+
+    def test_caches_of_programs_are_left_out(self, toy_copy, capture, tmp_path):
+        first = capture(toy_copy, tmp_path / "a.capsule")
+        (toy_copy / "data/__pycache__").mkdir()
+        (toy_copy / "data/__pycache__/toy.pyc").touch()
+        assert capture(toy_copy, tmp_path / "b.capsule").digest == first.digest
+
+
+class TestRefused:
+    @pytest.mark.parametrize("kind", ["file", "directory"])
+    def test_other_peoples_files_are_not_overwritten(self, toy_copy, capture, tmp_path, kind):
+        target = tmp_path / "x"
+        if kind == "file":
+            target.write_text("mine")
+        else:
+            target.mkdir()
+            (target / "mine").write_text("mine")
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(UsageError, match="exists and is not a capsule"):
+            capture(toy_copy, target)
+        assert sorted(tmp_path.rglob("*")) == before
+
+    @pytest.mark.parametrize("name", ["x.capsule", "data/x.capsule", "."])
+    def test_a_capsule_cannot_lie_in_its_analysis(self, toy_copy, capture, name):
+        before = sorted(toy_copy.rglob("*"))
+        with pytest.raises(UsageError, match="lies in the analysis that it preserves"):
+            capture(toy_copy, toy_copy / name)
+        assert sorted(toy_copy.rglob("*")) == before
+
+    def test_a_link_in_the_analysis(self, toy_copy, capture, tmp_path):
+        (toy_copy / "data/link").symlink_to("/etc/passwd")
+        with pytest.raises(UsageError, match=r"cannot be captured: analysis/data/link in .* is a link") as caught:
+            capture(toy_copy, tmp_path / "x.capsule")
+        assert "copy what the link points to" in (caught.value.hint or "")
+        assert not (tmp_path / "x.capsule").exists()
+        assert litter(tmp_path) == []
+
+    def test_a_missing_image(self, toy_copy, tmp_path):
+        with pytest.raises(ToolMissing, match=r"the image recast-dm/toy:1.0 is not here"):
+            capture_module(
+                analysis.load(toy_copy), tmp_path / "x.capsule", lookup=lambda _name: None, example={}, runtime="fake"
+            )
+        assert not (tmp_path / "x.capsule").exists()
+
+
+class TestInterrupted:
+    CALLS = ("rename", "fsync", "mkdir", "chmod", "fchmod")
+
+    @pytest.mark.parametrize("call", CALLS)
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+    def test_a_capture_that_does_not_end_leaves_the_old_capsule(
+        self, toy_copy, capture, tmp_path, monkeypatch, call, error
+    ):
+        """Whichever system call it ends at; and no litter beside it."""
+        target = tmp_path / "x.capsule"
+        old = capture(toy_copy, target)
+        (toy_copy / "README").write_text("more")
+        real = getattr(os, call)
+        for nth in range(1, 100):
+            count = 0
+
+            def stop(*args, **options):
+                nonlocal count
+                count += 1
+                if count == nth:  # noqa: B023  # called before the next round
+                    raise error
+                return real(*args, **options)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, stop)
+                try:
+                    capture(toy_copy, target)
+                except (KeyboardInterrupt, StorageError):
+                    ended = True
+                else:
+                    ended = False
+            if not ended:
+                break
+            found = open_capsule(target)
+            if found.digest != old.digest:  # the new one stands: only what comes after the rename was cut off
+                break
+            assert litter(tmp_path) == []
+        assert nth > 1
+        assert open_capsule(target)
+
+    def test_the_first_capture_leaves_nothing(self, toy_copy, capture, tmp_path, monkeypatch):
+        def stop(*_a, **_k):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(store, "seal", stop)
+        with pytest.raises(KeyboardInterrupt):
+            capture(toy_copy, tmp_path / "x.capsule")
+        assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+
+
+class TestTampering:
+    def test_any_changed_byte_of_any_file_is_found(self, toy_capsule):
+        files = [p for p in toy_capsule.path.rglob("*") if p.is_file() and p.name != layout.CAPTURED]
+        assert len(files) >= 6
+        for path in files:
+            content, mode = path.read_bytes(), path.stat().st_mode
+            path.chmod(0o644)
+            for tampered in (content[:-1], content + b" \n#", content[:10] + b"X" + content[11:], b""):
+                if path.name == layout.MANIFEST and tampered == content.rstrip():
+                    continue  # the same JSON
+                path.write_bytes(tampered)
+                with pytest.raises(IntegrityError):
+                    open_capsule(toy_capsule.path)
+            path.write_bytes(content)
+            path.chmod(mode)
+        assert open_capsule(toy_capsule.path).digest == toy_capsule.digest
+
+    def test_every_file_that_is_missing_is_found(self, toy_capsule):
+        for path in [p for p in (toy_capsule.path / "data").rglob("*") if p.is_file()]:
+            content = path.read_bytes()
+            path.unlink()
+            with pytest.raises(IntegrityError, match=f"lacks data/.*{path.name}"):
+                open_capsule(toy_capsule.path)
+            path.write_bytes(content)
+        assert open_capsule(toy_capsule.path).digest == toy_capsule.digest
+
+    def test_the_whole_data_missing(self, toy_capsule):
+        shutil.rmtree(toy_capsule.path / "data")
+        with pytest.raises(IntegrityError):
+            open_capsule(toy_capsule.path)
+
+    def test_an_executable_bit_is_part_of_it(self, toy_capsule):
+        (toy_capsule.path / "data/analysis/data/toy.py").chmod(0o755)
+        with pytest.raises(IntegrityError, match="its mode is not the captured one"):
+            open_capsule(toy_capsule.path)
+
+    @pytest.mark.parametrize("kind", ["file", "link"])
+    def test_a_file_more_is_found(self, toy_capsule, kind):
+        extra = toy_capsule.path / "data/analysis/extra"
+        extra.touch() if kind == "file" else extra.symlink_to("recast.yml")
+        with pytest.raises(IntegrityError, match="extra"):
+            open_capsule(toy_capsule.path)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda m: m.update(name="other"),
+            lambda m: m["example"]["initdata"].update(events=2),
+            lambda m: m["images"][0].update(diff_ids=["sha256:other"]),
+            lambda m: m["images"][0].update(platform="linux/other"),
+            lambda m: m["files"].pop(),
+            lambda m: m["files"][0].update(sha256="0" * 64),
+            lambda m: m.update(digest="0" * 64),
+            lambda m: m.update(extra=1),
+            lambda m: m.pop("title"),
+            lambda m: m.update(schema="recast-dm/capsule/2"),
+        ],
+    )
+    def test_every_word_of_the_manifest_is_covered(self, toy_capsule, change):
+        rewrite(toy_capsule.path / layout.MANIFEST, change)
+        with pytest.raises(IntegrityError):
+            open_capsule(toy_capsule.path)
+
+    @pytest.mark.parametrize("key", ["analysis", "workflow"])
+    def test_a_manifest_cannot_point_outside_even_with_the_right_digest(self, toy_capsule, key):
+        def point_outside(manifest):
+            manifest[key] = "../../etc"
+            manifest["digest"] = layout.digest(manifest)
+
+        rewrite(toy_capsule.path / layout.MANIFEST, point_outside)
+        with pytest.raises(IntegrityError, match="is damaged"):
+            open_capsule(toy_capsule.path)
+
+    def test_what_an_engine_calls_an_image_may_change(self, toy_capsule):
+        def convert(manifest):
+            manifest["images"][0].update(image_id="sha256:converted", registry_digest="r@sha256:1")
+
+        rewrite(toy_capsule.path / layout.MANIFEST, convert)
+        assert open_capsule(toy_capsule.path).digest == toy_capsule.digest
+
+    def test_no_capsule_there(self, tmp_path):
+        with pytest.raises(UsageError, match="is not a capsule"):
+            open_capsule(tmp_path)

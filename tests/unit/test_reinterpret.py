@@ -1,0 +1,202 @@
+"""A point's init parameters, the published numbers beside ours, and whole reruns of the toy analysis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from workbench import Seen
+
+from recast_dm import reinterpret, schemas
+from recast_dm.backends.local import Local
+from recast_dm.capsule import open_capsule
+from recast_dm.errors import IntegrityError, SpecError, ToolMissing, UsageError
+from recast_dm.reinterpret import closure, inputs
+from recast_dm.reinterpret.rerun import result_file
+from recast_dm.runtimes.fake import FakeRuntime
+from recast_dm.spec.analysis import Published, Signal
+from recast_dm.statistics import Limit
+
+FEEDS = {"pythia8": {"settings": ["a=1", "b=2"]}, "parameters": {"m_med": 2000.0}, "cross_section": {"pb": 0.1}}
+LIMIT = Limit(
+    sigma_pb=0.5,
+    sigma_pb_mc_error=0.01,
+    cls_obs=0.02,
+    cls_exp=(0.01, 0.02, 0.03, 0.04, 0.05),
+    mu_upper_obs=0.8,
+    mu_upper_exp=(0.5, 0.6, 0.7, 0.8, 0.9),
+    mu_upper_obs_mc_error=0.01,
+    mu_upper_exp_mc_error=0.01,
+    correlation_model="independent",
+)
+
+
+class TestSignalInputs:
+    def test_each_init_parameter_takes_what_its_name_says(self):
+        signal = Signal("pythia8", {"words": "pythia8.settings", "mass": "parameters.m_med", "all": "parameters"})
+        assert inputs.signal_inputs(signal, FEEDS, "m") == {
+            "words": ["a=1", "b=2"],
+            "mass": 2000.0,
+            "all": {"m_med": 2000.0},
+        }
+
+    def test_a_format_that_the_model_does_not_feed(self):
+        with pytest.raises(UsageError, match="takes its signal as lhe; the model 'm' feeds cross_section, parameters"):
+            inputs.signal_inputs(Signal("lhe", {}), FEEDS, "m")
+
+    @pytest.mark.parametrize(
+        ("source", "hint"),
+        [
+            ("parameters.m_mde", "did you mean 'm_med'?"),
+            ("pythia.settings", "did you mean 'pythia8'?"),
+            ("parameters.m_med.x", "there is none here"),
+        ],
+    )
+    def test_a_name_that_the_model_does_not_feed(self, source, hint):
+        with pytest.raises(SpecError, match=f"from '{source}', which the model 'm' does not feed") as caught:
+            inputs.signal_inputs(Signal("pythia8", {"x": source}), FEEDS, "m")
+        assert caught.value.hint == hint
+
+
+class TestOverride:
+    def test_replaces_what_exists(self, toy_analysis):
+        given = {"events": 1000, "m_med": 1.0}
+        assert inputs.override(toy_analysis, given, {"events": 5}) == {"events": 5, "m_med": 1.0}
+        assert given["events"] == 1000
+
+    def test_not_what_carries_the_signal(self, toy_analysis):
+        with pytest.raises(UsageError, match="'m_med' carries the signal"):
+            inputs.override(toy_analysis, {"m_med": 1.0}, {"m_med": 2})
+
+    def test_not_what_does_not_exist(self, toy_analysis):
+        with pytest.raises(UsageError, match="toy has no init parameter 'evnets'") as caught:
+            inputs.override(toy_analysis, {"events": 1, "m_med": 1}, {"evnets": 2})
+        assert caught.value.hint == "did you mean 'events'?"
+
+
+class TestClosure:
+    PUBLISHED = Published("axial", {"m_med": 2000, "m_dm": 1}, "sigma_upper_obs_pb", 0.356, 0.1, "Table 3")
+
+    def compare(self, *, model: str = "axial", **parameters: float):
+        return closure.compare(
+            [self.PUBLISHED], model, {"m_med": 2000.0, "m_dm": 1.0, "g_q": 0.25, **parameters}, LIMIT
+        )
+
+    def test_ours_beside_the_published(self):
+        (found,) = self.compare()
+        assert (found.ours, found.published, found.source) == (pytest.approx(0.4), 0.356, "Table 3")
+        assert found.ratio == pytest.approx(0.4 / 0.356)
+        assert not found.agrees
+        assert replace(found, ours=0.39).agrees
+        assert schemas.problem("limit-1", {"closure": [found.document()]})[0] == ()
+
+    @pytest.mark.parametrize("other", [{"model": "vector"}, {"m_med": 2001.0}, {"m_dm": 1.001}])
+    def test_only_for_the_same_point_of_the_same_model(self, other):
+        assert self.compare(**other) == ()
+
+    def test_a_published_parameter_that_the_point_lacks(self):
+        assert not closure.same_point({"m_med": 1, "n": 2}, {"m_med": 1.0})
+
+    @pytest.mark.parametrize(
+        ("quantity", "ours"),
+        [("sigma_upper_obs_pb", 0.4), ("sigma_pb", 0.5), ("mu_upper_obs", 0.8), ("mu_upper_exp", 0.7)],
+    )
+    def test_every_quantity_that_the_schema_knows_has_a_value(self, quantity, ours):
+        published = replace(self.PUBLISHED, quantity=quantity)
+        (found,) = closure.compare([published], "axial", {"m_med": 2000.0, "m_dm": 1.0}, LIMIT)
+        assert found.ours == pytest.approx(ours)
+
+    def test_the_schema_knows_no_other_quantity(self):
+        item = schemas.schema("recast-1")["properties"]["closure"]["items"]
+        assert sorted(item["properties"]["quantity"]["enum"]) == [
+            "mu_upper_exp",
+            "mu_upper_obs",
+            "sigma_pb",
+            "sigma_upper_obs_pb",
+        ]
+
+
+class TestRerun:
+    @pytest.fixture
+    def backend(self, bench):
+        return Local(runtime=bench.runtime, jobs=2, cache=bench.cache)
+
+    def rerun(self, capsule, backend, tmp_path, run: str = "run", model: str = "spin1-axial", **values: object):
+        values = {"m_med": "1000", "m_dm": "1", **values}
+        return reinterpret.rerun(capsule, model, values, backend, tmp_path / run, Seen())
+
+    def test_as_captured(self, toy_capsule, backend, tmp_path):
+        result = reinterpret.run(open_capsule(toy_capsule.path), backend, tmp_path / "run", Seen())
+        document = result.document()
+        assert schemas.problem("limit-1", document) is None
+        assert document["capsule"] == toy_capsule.digest
+        assert document["parameters"]["m_med"] == 1000
+        assert [c["agrees"] for c in document["closure"]] == [True]
+        assert [step["step"] for step in document["steps"]] == ["count/0", "count/1", "limit/0"]
+
+    def test_under_another_mass(self, toy_capsule, backend, tmp_path):
+        result = self.rerun(toy_capsule, backend, tmp_path, m_med="2000")
+        assert result.limit is not None
+        assert result.limit.sigma_pb == pytest.approx(8.33 / 16)
+        assert result.closure == ()
+        assert result.file("limit/limit.json") == tmp_path / "run/limit/0/limit.json"
+
+    def test_the_captured_point_and_the_same_point_rerun_are_the_same_work(self, toy_capsule, backend, tmp_path, bench):
+        reinterpret.run(toy_capsule, backend, tmp_path / "one", Seen())
+        count = len(bench.runtime.jobs)
+        self.rerun(toy_capsule, backend, tmp_path, "two")
+        assert len(bench.runtime.jobs) == count == 3
+
+    def test_a_new_mass_starts_new_containers(self, toy_capsule, backend, tmp_path, bench):
+        self.rerun(toy_capsule, backend, tmp_path, "one")
+        self.rerun(toy_capsule, backend, tmp_path, "two", m_med="1001")
+        assert len(bench.runtime.jobs) == 6
+
+    def test_an_analysis_without_a_signal(self, toy_capsule, backend, tmp_path):
+        silent = replace(toy_capsule, analysis=replace(toy_capsule.analysis, signal=None))
+        with pytest.raises(UsageError, match="does not say how a signal enters"):
+            self.rerun(silent, backend, tmp_path)
+
+    @pytest.mark.parametrize(
+        ("model", "values"),
+        [
+            ("spin1-axail", {}),
+            ("spin1-axial", {"m_med": "-5"}),
+            ("spin1-axial", {"mass": "5"}),
+            ("spin1-axial", {"m_med": "x"}),
+        ],
+    )
+    def test_points_that_cannot_be_are_exit_2_before_anything_runs(
+        self, toy_capsule, backend, tmp_path, bench, model, values
+    ):
+        with pytest.raises(UsageError) as caught:
+            self.rerun(toy_capsule, backend, tmp_path, model=model, **values)
+        assert caught.value.exit_code == 2
+        assert bench.runtime.jobs == []
+        assert not (tmp_path / "run").exists()
+
+    def test_an_image_that_is_not_here(self, toy_capsule, tmp_path):
+        nothing = Local(runtime=FakeRuntime({}), jobs=1, cache=None)
+        with pytest.raises(ToolMissing, match=r"the image recast-dm/toy:1.0 \(sha256:fake-re"):
+            self.rerun(toy_capsule, nothing, tmp_path)
+
+    def test_an_image_that_is_another_one(self, toy_capsule, backend, tmp_path):
+        (image,) = toy_capsule.images
+        moved = replace(toy_capsule, images=(replace(image, image_id="sha256:gone", diff_ids=("sha256:other",)),))
+        with pytest.raises(IntegrityError, match="its layers differ"):
+            self.rerun(moved, backend, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("relpath", "place"),
+    [
+        ("limit/limit.json", "limit/0/limit.json"),
+        ("select_3/sub/c.json", "select/3/sub/c.json"),
+        ("two_1/x", "two_1/0/x"),
+        ("none/x", "none/0/x"),
+    ],
+)
+def test_results_are_found_by_upstreams_names(tmp_path, relpath, place):
+    for directory in ("limit/0", "select/3", "two_1/0"):
+        (tmp_path / directory).mkdir(parents=True)
+    assert result_file(tmp_path, relpath) == tmp_path / place

@@ -1,0 +1,105 @@
+"""docker's command line as a pure function, and what else of a runtime needs no engine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recast_dm import runtimes
+from recast_dm.errors import ToolMissing, UsageError
+from recast_dm.model import Image
+from recast_dm.runtimes import Job, Limits, Runtime, runner_id, runner_lives
+from recast_dm.runtimes.docker import _mount, argv
+from recast_dm.runtimes.fake import FakeRuntime
+
+JOB = Job(
+    name="recast-dm-1-count.0",
+    run="1",
+    runner="42.7",
+    image=Image(reference="a:1", image_id="sha256:abc", diff_ids=("sha256:x",), platform="linux/amd64"),
+    argv=("sh", "-c", "echo 'a b' $X"),
+    workdir=Path("/runs/1/.attempts/count.0.1/work"),
+    inputs=(Path("/runs/1/a b/0"), Path("/capsule,x/data")),
+    user=(64077, 64077),
+    log=Path("/runs/1/.attempts/count.0.1/log"),
+    env={"RECAST_DM_P0": "a\nb=c"},
+    limits=Limits(cpus=1.5, memory=2**30, pids=99, tmp=1024),
+)
+
+
+def test_the_whole_command_line():
+    assert argv(JOB) == (
+        *("docker", "run", "--name", "recast-dm-1-count.0", "--cidfile", "/runs/1/.attempts/count.0.1/log.cid"),
+        *("--label", "org.recast-dm.run=1", "--label", "org.recast-dm.runner=42.7"),
+        *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--read-only", "--tmpfs", "/tmp:rw,nosuid,nodev,mode=1777,size=1024"),
+        *("--user", "64077:64077", "--init", "--pull", "never", "--log-driver", "none"),
+        *("--pids-limit", "99", "--memory", "1073741824", "--cpus", "1.5"),
+        *("--mount", "type=bind,src=/runs/1/.attempts/count.0.1/work,dst=/workdir"),
+        *("--mount", "type=bind,src=/runs/1/a b/0,dst=/inputs/0,readonly"),
+        *("--mount", 'type=bind,"src=/capsule,x/data",dst=/inputs/1,readonly'),
+        *("--env", "HOME=/tmp", "--env", "LC_ALL=C.UTF-8", "--env", "OMP_NUM_THREADS=1"),
+        *("--env", "RECAST_DM_P0=a\nb=c", "--env", "TMPDIR=/tmp", "--env", "TZ=UTC"),
+        *("--workdir", "/workdir", "--entrypoint", "sh", "sha256:abc", "-c", "echo 'a b' $X"),
+    )
+
+
+def test_a_script_is_the_only_thing_that_opens_stdin():
+    assert "--interactive" not in argv(JOB)
+    assert "--interactive" in argv(replace(JOB, stdin="echo"))
+
+
+PLACES = ["/a", "/a b", "/a,b", '/a"b', '/a,b"c,d', "/a=b", "/a'b", "/readonly,src=/etc", "/Zürich", "/a\\b"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [*PLACES, pytest.param("/a\nb", marks=pytest.mark.xfail(reason="csv quotes no newline without a line terminator"))],
+)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_any_path_can_be_mounted(place, read_only):
+    """docker reads --mount as one line of CSV."""
+    (fields,) = csv.reader(io.StringIO(_mount(place, "/x", read_only=read_only), newline=""), strict=True)
+    assert fields == ["type=bind", f"src={place}", "dst=/x", *(["readonly"] if read_only else [])]
+
+
+class TestRunner:
+    def test_this_process_lives(self):
+        assert runner_lives(runner_id())
+
+    def test_a_process_that_has_ended_does_not(self):
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        runner = runner_id(process.pid)
+        assert runner_lives(runner)
+        process.communicate()
+        assert not runner_lives(runner)
+
+    @pytest.mark.parametrize("runner", ["", "x", "1", "-1.5", f"{2**22 + 1}.gone", "1.0"])
+    def test_names_of_nobody(self, runner):
+        assert not runner_lives(runner)
+
+
+class TestFind:
+    def test_an_unknown_name_is_exit_2(self):
+        with pytest.raises(UsageError, match="there is no runtime 'dokcer'") as caught:
+            runtimes.find("dokcer")
+        assert "known here: auto, docker" in (caught.value.hint or "")
+
+    @pytest.mark.parametrize("name", ["docker", "auto"])
+    def test_no_engine_is_exit_4_and_says_what_mends_it(self, name, monkeypatch, tmp_path):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        with pytest.raises(ToolMissing) as caught:
+            runtimes.find(name)
+        assert caught.value.exit_code == 4
+        assert "apt-get install -y docker.io" in (caught.value.hint or "")
+
+
+def test_the_fake_is_a_runtime():
+    assert isinstance(FakeRuntime({}), Runtime)
