@@ -58,9 +58,9 @@ class TestBounds:
         source += "".join(
             f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
         )
-        began = time.perf_counter()
+        began = time.process_time()
         error = refusal(source)
-        assert time.perf_counter() - began < 0.1
+        assert time.process_time() - began < 0.1
         assert "with aliases expanded" in error.message
 
     def test_alias_count_is_bounded(self):
@@ -71,9 +71,9 @@ class TestBounds:
     @pytest.mark.parametrize("many", ["{" + ",".join(["<<: *a"] * 300) + "}", "[" + ",".join(["{<<: *a}"] * 300) + "]"])
     def test_merges_are_bounded_in_time(self, many):
         source = "a: &a {" + ",".join(f"k{n}: 1" for n in range(20_000)) + f"}}\nb: {many}\n"
-        began = time.perf_counter()
+        began = time.process_time()
         refusal(source)
-        assert time.perf_counter() - began < 2
+        assert time.process_time() - began < 2
 
     def test_too_large_a_file_is_refused_unread(self, tmp_path, monkeypatch):
         file = tmp_path / "big.yml"
