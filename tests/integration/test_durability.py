@@ -132,10 +132,10 @@ def second_engine(tmp_path_factory: pytest.TempPathFactory, toy_image: Image) ->
         pytest.skip("not run: a second engine needs root and dockerd")
     root = tmp_path_factory.mktemp("engine")
     socket = f"unix://{root}/docker.sock"
-    words = ["dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid"]
-    words += ["--host", socket, "--bridge=none", "--iptables=false", "--containerd", ""]
+    # in a network namespace of its own: a dockerd without a bridge removes docker0, and there is only one a namespace
+    words = ["unshare", "--net", "dockerd", "--host", socket, "--bridge=none", "--iptables=false"]
+    words += ["--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid"]
     with (root / "log").open("wb") as log:
-        words = [word for word in words if word not in ("--containerd", "")]
         engine = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
     try:
         for _ in range(120):

@@ -1,0 +1,112 @@
+"""`python3 -m monojet STAGE`: one subcommand a stage; errors are one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from monojet.errors import StageError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stages and their arguments."""
+    top = argparse.ArgumentParser(prog="monojet", description=__doc__)
+    stages = top.add_subparsers(dest="stage", required=True)
+    generate = stages.add_parser("generate", help="Pythia events whose recoil is hard, as visible particles")
+    generate.add_argument("--pythia-settings", nargs="*", default=[], metavar="KEY=VALUE")
+    generate.add_argument("--zprime-couplings", nargs="*", default=[], metavar="ID=GV,GA")
+    generate.add_argument("--recoil-id", type=int, required=True)
+    generate.add_argument("--invisible-ids", type=int, nargs="+", required=True)
+    generate.add_argument("--expected-width-gev", type=float, required=True)
+    generate.add_argument("--seed", type=int, required=True)
+    generate.add_argument("--events", type=int, required=True)
+    generate.add_argument("--particles", type=Path, required=True)
+    generate.add_argument("--generation", type=Path, required=True)
+    select = stages.add_parser("select", help="detector emulation and the search's selection")
+    select.add_argument("--particles", type=Path, required=True)
+    select.add_argument("--generation", type=Path, required=True)
+    select.add_argument("--selection", type=Path, required=True)
+    histogram = stages.add_parser("histogram", help="merge samples, then weigh them")
+    histogram.add_argument("--selections", type=Path, nargs="+", required=True)
+    histogram.add_argument("--luminosity-fb", type=float, required=True)
+    histogram.add_argument("--histogram", type=Path, required=True)
+    workspace = stages.add_parser("workspace", help="the background-only likelihood")
+    workspace.add_argument("--yields", type=Path, required=True)
+    workspace.add_argument("--correlation-model", required=True)
+    workspace.add_argument("--workspace", type=Path, required=True)
+    patch = stages.add_parser("patch", help="the signal as a JSON patch")
+    patch.add_argument("--histogram", type=Path, required=True)
+    patch.add_argument("--workspace", type=Path, required=True)
+    patch.add_argument("--patch", type=Path, required=True)
+    limit = stages.add_parser("limit", help="CLs and upper limits")
+    limit.add_argument("--workspace", type=Path, required=True)
+    limit.add_argument("--patch", type=Path, required=True)
+    limit.add_argument("--histogram", type=Path, required=True)
+    limit.add_argument("--correlation-model", required=True)
+    limit.add_argument("--limit", type=Path, required=True)
+    return top
+
+
+def run(words: argparse.Namespace) -> None:
+    """Run one stage."""
+    if words.stage == "generate":
+        from monojet import generate
+
+        signal = generate.Signal(
+            pythia_settings=tuple(words.pythia_settings),
+            zprime_couplings=generate.parse_couplings(words.zprime_couplings),
+            recoil_id=words.recoil_id,
+            invisible_ids=tuple(words.invisible_ids),
+            expected_width_gev=words.expected_width_gev,
+        )
+        generate.run(
+            signal,
+            seed=words.seed,
+            events=words.events,
+            events_path=words.particles,
+            generation_path=words.generation,
+        )
+    elif words.stage == "select":
+        from monojet import selection
+
+        selection.run(events_path=words.particles, generation_path=words.generation, selection_path=words.selection)
+    elif words.stage == "histogram":
+        from monojet import histogram
+
+        histogram.run(selection_paths=words.selections, lumi_fb=words.luminosity_fb, histogram_path=words.histogram)
+    elif words.stage == "workspace":
+        from monojet import workspace
+
+        workspace.run(
+            yields_path=words.yields, correlation_model=words.correlation_model, workspace_path=words.workspace
+        )
+    elif words.stage == "patch":
+        from monojet import patch
+
+        patch.run(histogram_path=words.histogram, workspace_path=words.workspace, patch_path=words.patch)
+    else:
+        from monojet import limit
+
+        limit.run(
+            workspace_path=words.workspace,
+            patch_path=words.patch,
+            histogram_path=words.histogram,
+            correlation_model=words.correlation_model,
+            limit_path=words.limit,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = parser().parse_args(argv)
+    try:
+        run(words)
+    except StageError as error:
+        print(f"{words.stage}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
