@@ -7,6 +7,7 @@ Formulas: arXiv:1007.1727, sections 3.2 and 3.7 (q-tilde and its asymptotic dist
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -194,18 +195,16 @@ def set_limit(
     import pyhf
 
     bins = counting(workspace, correlation_model)
-    guess, _ = closed_form.upper_limits(bins, np.asarray([histogram["yields"]]))
+    guess = float(closed_form.upper_limits(bins, np.asarray([histogram["yields"]]))[0][0])
     spec = pyhf.Workspace(workspace)
-    # mu = 1 and every limit lie inside; pyhf's default bound of 10 would hide a weak limit
-    reach = max(10.0, 20 * float(guess[0]))
-    model = spec.model(patches=[_with_bound(patch, reach)])
+    model = spec.model(patches=[scaled(patch, guess)])
     data = spec.data(model)
     with convergence():
-        cls_obs, cls_exp = hypotest(1.0, data, model)
+        cls_obs, cls_exp = hypotest(1.0 / guess, data, model)
         likelihood = Likelihood(model, data)
-        observed = upper_limit(likelihood.cls_observed, float(guess[0]))
+        observed = guess * upper_limit(likelihood.cls_observed, 1.0)
         expected = [
-            upper_limit(lambda mu, n=n: likelihood.cls_expected(mu, n), observed)  # type: ignore[misc]
+            guess * upper_limit(lambda mu, n=n: likelihood.cls_expected(mu, n), observed / guess)  # type: ignore[misc]
             for n in N_SIGMA
         ]
     observed_error, expected_error = bootstrap(bins, histogram)
@@ -226,10 +225,22 @@ def set_limit(
     }
 
 
-def _with_bound(patch: Sequence[Mapping[str, Any]], reach: float) -> list[Mapping[str, Any]]:
-    """The patch, and mu allowed up to `reach`."""
-    bound = {"name": POI, "bounds": [[0.0, reach]], "inits": [1.0]}
-    return [*patch, {"op": "add", "path": "/parameters/-", "value": bound}]
+def scaled(patch: Sequence[Mapping[str, Any]], factor: float) -> list[dict[str, Any]]:
+    """The patch with a signal `factor` times as strong, so that its limit lies near mu = 1, where fits converge.
+
+    mu of the patch is `factor` times mu of the result. The bound on mu leaves room for mu = 1 of the patch as it was.
+    """
+    operations: list[dict[str, Any]] = json.loads(json.dumps(list(patch)))
+    for operation in operations:
+        sample = operation["value"]
+        sample["data"] = [factor * x for x in sample["data"]]
+        for modifier in sample["modifiers"]:
+            if modifier["type"] == "staterror":
+                modifier["data"] = [factor * x for x in modifier["data"]]
+            elif modifier["type"] == "histosys":
+                modifier["data"] = {side: [factor * x for x in shift] for side, shift in modifier["data"].items()}
+    bound = {"name": POI, "bounds": [[0.0, max(10.0, 3.0 / factor)]], "inits": [1.0]}
+    return [*operations, {"op": "add", "path": "/parameters/-", "value": bound}]
 
 
 def run(
