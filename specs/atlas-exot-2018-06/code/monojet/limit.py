@@ -31,6 +31,8 @@ LEVEL = 0.05
 """Upper limits are at 95 % CLs."""
 PRECISION = 1e-4
 """Relative precision of the limits on mu; the bootstrap error is a hundred times larger."""
+FAR = 30.0
+"""At this many times the limit CLs is zero to every digit; it falls with mu, so farther out it is zero too."""
 REPLICAS = 300
 BOOTSTRAP_SEED = 20180600
 NOISE = 1e-3
@@ -200,7 +202,7 @@ def set_limit(
     model = spec.model(patches=[scaled(patch, guess)])
     data = spec.data(model)
     with convergence():
-        cls_obs, cls_exp = hypotest(1.0 / guess, data, model)
+        cls_obs, cls_exp = hypotest(min(1.0 / guess, FAR), data, model)
         likelihood = Likelihood(model, data)
         observed = guess * upper_limit(likelihood.cls_observed, 1.0)
         expected = [
@@ -228,7 +230,7 @@ def set_limit(
 def scaled(patch: Sequence[Mapping[str, Any]], factor: float) -> list[dict[str, Any]]:
     """The patch with a signal `factor` times as strong, so that its limit lies near mu = 1, where fits converge.
 
-    mu of the patch is `factor` times mu of the result. The bound on mu leaves room for mu = 1 of the patch as it was.
+    mu of the patch is `factor` times mu of the result. The bound on mu leaves room for FAR.
     """
     operations: list[dict[str, Any]] = json.loads(json.dumps(list(patch)))
     for operation in operations:
@@ -239,7 +241,7 @@ def scaled(patch: Sequence[Mapping[str, Any]], factor: float) -> list[dict[str, 
                 modifier["data"] = [factor * x for x in modifier["data"]]
             elif modifier["type"] == "histosys":
                 modifier["data"] = {side: [factor * x for x in shift] for side, shift in modifier["data"].items()}
-    bound = {"name": POI, "bounds": [[0.0, max(10.0, 3.0 / factor)]], "inits": [1.0]}
+    bound = {"name": POI, "bounds": [[0.0, 10.0 + 2 * FAR]], "inits": [1.0]}
     return [*operations, {"op": "add", "path": "/parameters/-", "value": bound}]
 
 
