@@ -75,7 +75,16 @@ class RecastError(Exception):
 
 
 class StepFailed(RecastError):
+    """`step` and `status` say which step ended with which exit code, where that is why it failed."""
+
     kind = "step-failed"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, step: str | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+        self.status = status
 
 
 class UsageError(RecastError):

@@ -20,8 +20,8 @@ def capture(
 
     \b
     Examples:
-      recast-dm capture specs/atlas-exot-2018-06 -o build/atlas-exot-2018-06.capsule
-      recast-dm capture my-analysis -o my-analysis.capsule --json
+      recast-dm capture my-search -o my-search.capsule
+      recast-dm capture specs/my-search -o build/my-search.capsule --json
     """
     from recast_dm import reinterpret, runtimes
     from recast_dm.capsule import capture as write

@@ -24,8 +24,17 @@ ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind._
 PANELS = ("Preserve", "Run", "Reinterpret", "Inspect", "Setup")
 
 
-class _Panels(TyperGroup):
-    """Help with the verbs grouped by what they are for. Plain text: rich would double the time `--help` takes."""
+class _Verbs(TyperGroup):
+    """The verbs: Ctrl-C becomes our error before typer swallows it, and help groups them by what they are for.
+
+    Help is plain text: rich would double the time that it takes.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted", signal_number=getattr(error, "signal_number", signal.SIGINT)) from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
@@ -42,7 +51,7 @@ class _Panels(TyperGroup):
 
 app = typer.Typer(
     name="recast-dm",
-    cls=_Panels,
+    cls=_Verbs,
     help="Preserve a dark-matter analysis and run it again under a new model.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -28,8 +28,8 @@ def rerun(
 
     \b
     Examples:
-      recast-dm rerun build/atlas-exot-2018-06.capsule --model spin1-axial --set m_med=2000 --set m_dm=1
-      recast-dm rerun build/atlas-exot-2018-06.capsule --model add --set n=2 --set m_d=9000 --json
+      recast-dm rerun my-search.capsule --model spin1-axial --set m_med=2000 --set m_dm=1
+      recast-dm rerun my-search.capsule --model add --set n=2 --set m_d=9000 --json
     """
     from recast_dm import reinterpret
     from recast_dm.cli import execution

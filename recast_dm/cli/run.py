@@ -19,8 +19,8 @@ def run(
 
     \b
     Examples:
-      recast-dm run build/atlas-exot-2018-06.capsule
-      recast-dm run build/atlas-exot-2018-06.capsule --workdir runs/again --no-cache --json
+      recast-dm run my-search.capsule
+      recast-dm run my-search.capsule --workdir runs/again --no-cache --json
     """
     from recast_dm import reinterpret
     from recast_dm.cli import execution

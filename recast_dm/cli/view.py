@@ -21,8 +21,8 @@ def say(text: str) -> None:
 
 
 def document(value: Any) -> None:
-    """The one JSON document of a verb, on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """The one JSON document of a verb, on stdout: plain ASCII, so that any terminal and any name can be written."""
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def error(problem: RecastError) -> None:

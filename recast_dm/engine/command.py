@@ -41,17 +41,19 @@ def invocation(step: Step) -> Invocation:
     """The command of a step with its parameters in it. Raises SpecError for a value no command can carry."""
     process = step.spec.process
     template = process.cmd if isinstance(process, Command) else process.script
-    texts = {name: _words(step, name, value, places(step)) for name, value in step.parameters.items()}
+    used = set(template.fields())
+    texts = {name: _words(step, name, value) for name, value in step.parameters.items() if name in used}
     raw = RAW in step.relaxations
     text, env = _render(step, template, texts, raw)
-    warnings = () if raw else _warnings(step, template, texts)
+    warnings = () if raw else _warnings(step, texts)
     if isinstance(process, Command):
         return Invocation(("sh", "-c", text), None, env, warnings)
     return Invocation(tuple(shlex.split(process.interpreter)), text, env, warnings)
 
 
-def _words(step: Step, name: str, value: Value, where: Mapping[StepId, str]) -> tuple[str, ...]:
+def _words(step: Step, name: str, value: Value) -> tuple[str, ...]:
     items = value if isinstance(value, tuple) else (value,)
+    where = places(step)
     words = []
     for item in items:
         if isinstance(item, tuple | Mapping):
@@ -60,8 +62,11 @@ def _words(step: Step, name: str, value: Value, where: Mapping[StepId, str]) -> 
                 where=step.spec.where,
             )
         word = item.render(where) if isinstance(item, Path) else str(item)
-        if "\0" in word:
-            raise SpecError(f"the parameter {name!r} of {step.id} holds a NUL byte", where=step.spec.where)
+        if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
+            raise SpecError(
+                f"the parameter {name!r} of {step.id} holds a NUL or half a character: no command can carry it",
+                where=step.spec.where,
+            )
         words.append(word)
     return tuple(words)
 
@@ -76,7 +81,7 @@ def _render(
             rendered.append(part)
             continue
         if part.name not in texts:
-            known = ", ".join(sorted(texts)) or "none"
+            known = ", ".join(sorted(step.parameters)) or "none"
             raise SpecError(
                 f"the command of {step.id} has {{{part.name}}}, which is not one of its parameters",
                 where=step.spec.where,
@@ -95,10 +100,9 @@ def _quoted(field: Field, words: tuple[str, ...], env: dict[str, str]) -> str:
     return f"${{{variable}}}" if field.quoting == "double" else f"'\"${{{variable}}}\"'"
 
 
-def _warnings(step: Step, template: Template, texts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _warnings(step: Step, texts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Upstream would have split or evaluated these values; here they are passed as they are."""
-    used = dict.fromkeys(part.name for part in template.parts if isinstance(part, Field) and part.quoting == "none")
-    odd = [name for name in used if any(not _SAFE.fullmatch(word) for word in texts.get(name, ()))]
+    odd = [name for name, words in texts.items() if any(not _SAFE.fullmatch(word) for word in words)]
     return tuple(
         f"{step.id}: the parameter {name!r} holds characters that a shell would act on; it is passed literally "
         f"(upstream yadage would not; `{RAW}` under `steps.{step.id.stage}` in recast.yml asks for that)"

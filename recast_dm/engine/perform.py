@@ -23,7 +23,7 @@ from recast_dm.engine import command, events, publishers
 from recast_dm.engine import key as keys
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.rundir import Record, RunDirectory
-from recast_dm.errors import Interrupted, StepFailed, storage_error
+from recast_dm.errors import IntegrityError, Interrupted, StepFailed, storage_error
 from recast_dm.model import INIT, Image, Step, StepId, Workflow
 from recast_dm.runtimes import Job, Limits, Runtime, runner_id
 
@@ -87,11 +87,16 @@ class Worker:
 
     def _kept(self, step: Step, key: str, parts: Mapping[str, Any]) -> Record | None:
         """The record that an earlier start of this run directory left, if its files are still what it says."""
-        document = self._rundir.read(step.id)
-        if document is None or document["key"] != key:
-            return None
-        tree = store.tree_of(self._rundir.place(step.id))
-        if tree.sha256 != document["tree"]:
+        try:
+            document = self._rundir.read(step.id)
+            if document is None or document["key"] != key:
+                return None
+            tree = store.tree_of(self._rundir.place(step.id))
+            intact = tree.sha256 == document["tree"]
+            execution, reused = document["execution"], document["reused"]
+        except (IntegrityError, KeyError):
+            intact = False
+        if not intact:
             self._observer(events.Warned(f"{step.id}: its files have changed since they were recorded; it runs again"))
             return None
         published = publishers.publish(step, tree.names())
@@ -101,8 +106,8 @@ class Worker:
             key_parts=parts,
             tree=tree,
             published=published,
-            execution=document["execution"],
-            reused=document["reused"],
+            execution=execution,
+            reused=reused,
         )
 
     def _cached(self, step: Step, key: str, parts: Mapping[str, Any]) -> Record | None:
@@ -187,7 +192,10 @@ class Worker:
 
     def _checked(self, step: Step, work: Path, owner: tuple[int, int] | None) -> store.Tree:
         """The sealed tree of a work directory that holds every declared output."""
-        names = {name for name, _ in store.walk(work)}
+        try:
+            names = {name for name, _ in store.walk(work)}
+        except IntegrityError as error:
+            raise StepFailed(f"the step {step.id} ended well, but {error.message}", hint=error.hint) from None
         directories = {"/".join(name.split("/")[:n]) for name in names for n in range(1, name.count("/") + 1)}
         publishers.check_published(step, publishers.publish(step, names), names | directories)
         store.seal(work, owner)
@@ -223,6 +231,8 @@ def _failure(step: Step, job: Job, exit_code: int, reason: str) -> StepFailed:
     return StepFailed(
         f"the step {step.id} failed ({ended})",
         hint=f"its last lines:{said}\nthe whole log: {job.log}\nfinished steps are kept",
+        step=str(step.id),
+        status=exit_code,
     )
 
 

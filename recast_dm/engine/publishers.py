@@ -171,11 +171,13 @@ def check_published(step: Step, published: Value, names: Collection[str]) -> Non
             for item in value.values():
                 look(item)
         elif isinstance(value, Path) and value.parts[0] == own:
-            name = _texts(value).strip("/")
-            if name and name not in names:
+            text = _texts(value)
+            name = text.strip("/")
+            if name and (name not in names or not text.startswith("/")):
+                shown = name if text.startswith("/") else f"{{workdir}}{text}"
                 found = ", ".join(sorted(names)[:10]) or "nothing"
                 raise StepFailed(
-                    f"the step {step.id} ended well but did not write its declared output {name!r}",
+                    f"the step {step.id} ended well but did not write its declared output {shown!r}",
                     hint=f"it wrote: {found}",
                 )
 

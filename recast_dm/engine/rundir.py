@@ -79,6 +79,7 @@ class RunDirectory:
             self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.__exit__()
             raise LockedError(
                 f"another recast-dm works in {self.root}",
                 hint="wait for it, or choose another --workdir",

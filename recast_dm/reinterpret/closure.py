@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from recast_dm import signals
 from recast_dm.spec.analysis import Published
 from recast_dm.statistics import Limit
 
@@ -46,16 +47,18 @@ def compare(
     return tuple(
         Closure(p.quantity, ours[p.quantity], p.value, p.tolerance, p.source)
         for p in published
-        if p.model == model and same_point(p.parameters, parameters)
+        if p.model == model and same_point(p.model, p.parameters, parameters)
     )
 
 
-def same_point(published: Mapping[str, float], parameters: Mapping[str, float]) -> bool:
-    """Whether every parameter that the publication names has its value here.
+def same_point(model: str, published: Mapping[str, float], parameters: Mapping[str, float]) -> bool:
+    """Whether a published point, with the model's defaults for what it does not name, is this one.
 
-    >>> same_point({"m_med": 2000}, {"m_med": 2000.0, "g_q": 0.25})
+    >>> here = {"m_med": 2000.0, "m_dm": 1.0, "g_q": 0.25, "g_dm": 1.0, "g_l": 0.0}
+    >>> same_point("spin1-axial", {"m_med": 2000, "m_dm": 1}, here)
     True
     """
-    return all(
-        name in parameters and math.isclose(parameters[name], value, rel_tol=1e-9) for name, value in published.items()
+    whole = signals.find(model).point(published).parameters()
+    return whole.keys() == parameters.keys() and all(
+        math.isclose(parameters[name], value, rel_tol=1e-9) for name, value in whole.items()
     )

@@ -14,11 +14,12 @@ from recast_dm.capsule import Capsule
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.engine.rundir import Record
-from recast_dm.errors import UsageError
+from recast_dm.errors import StatisticsError, StepFailed, UsageError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import inputs
 from recast_dm.reinterpret.closure import Closure, compare
-from recast_dm.statistics import Limit, read_limit
+from recast_dm.spec.analysis import Analysis
+from recast_dm.statistics import NO_CONVERGENCE, Limit, read_limit
 
 LIMIT_RESULT = "limit"
 """The entry of recast.yml's `results` that holds a limit stage's document."""
@@ -119,13 +120,19 @@ def point_of(model_name: str, values: Mapping[str, object]) -> tuple[Point, Mapp
     return Point(model_name, point.parameters(), model.validity(point)), model.feeds(point)
 
 
-def example_inputs(capsule_analysis: Any) -> dict[str, Any]:
-    """The complete init parameters of an analysis' example point, for capture."""
-    example = capsule_analysis.example
-    if example.model is None or capsule_analysis.signal is None:
+def example_inputs(analysis: Analysis) -> dict[str, Any]:
+    """The complete init parameters of an analysis' example point, for capture.
+
+    Raises UsageError when the example or a closure point is not one that its model has.
+    """
+    for published in analysis.closure:
+        if published.model in signals.names():
+            signals.find(published.model).point(published.parameters)
+    example = analysis.example
+    if example.model is None or analysis.signal is None:
         return dict(example.initdata)
     _, feeds = point_of(example.model, example.parameters or {})
-    return {**example.initdata, **inputs.signal_inputs(capsule_analysis.signal, feeds, example.model)}
+    return {**example.initdata, **inputs.signal_inputs(analysis.signal, feeds, example.model)}
 
 
 def run(
@@ -172,27 +179,38 @@ def _execute(
     observer: events.Observer,
 ) -> Result:
     analysis = capsule.analysis
-    finished = backend.execute(
-        analysis.workflow,
-        initdata,
-        initdir=analysis.initdir,
-        pinned=capsule.pinned(),
-        relaxations=analysis.relaxations,
-        directory=directory,
-        about={
-            "analysis": analysis.name,
-            "capsule": capsule.digest,
-            "model": point.model if point else None,
-            "parameters": dict(point.parameters) if point else None,
-            "initdata": dict(initdata),
-        },
-        observer=observer,
-    )
+    try:
+        finished = backend.execute(
+            analysis.workflow,
+            initdata,
+            initdir=analysis.initdir,
+            pinned=capsule.pinned(),
+            relaxations=analysis.relaxations,
+            directory=directory,
+            about={
+                "analysis": analysis.name,
+                "capsule": capsule.digest,
+                "model": point.model if point else None,
+                "parameters": dict(point.parameters) if point else None,
+                "initdata": dict(initdata),
+            },
+            observer=observer,
+        )
+    except StepFailed as error:
+        raise _statistics_error(analysis, error) or error from None
     limit = None
     if LIMIT_RESULT in analysis.results:
         limit = read_limit(result_file(finished.directory, analysis.results[LIMIT_RESULT]))
     closure = compare(analysis.closure, point.model, point.parameters, limit) if limit and point else ()
     return Result(capsule=capsule, point=point, finished=finished, limit=limit, closure=closure)
+
+
+def _statistics_error(analysis: Analysis, error: StepFailed) -> StatisticsError | None:
+    """A limit stage that says by its exit code that a fit did not converge."""
+    stage = analysis.results.get(LIMIT_RESULT, "").partition("/")[0]
+    if error.status != NO_CONVERGENCE or error.step is None or StepId.parse(error.step).stage != stage:
+        return None
+    return StatisticsError(f"no limit: {error.message}", hint=error.hint)
 
 
 def output_path(finished: Finished, stage: str, output: str) -> Path:

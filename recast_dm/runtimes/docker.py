@@ -70,8 +70,8 @@ def _mount(source: str, target: str, *, read_only: bool) -> str:
     """
     line = io.StringIO()
     fields = ["type=bind", f"src={source}", f"dst={target}"] + (["readonly"] if read_only else [])
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(fields)  # without one, a newline in a path is not quoted
+    return line.getvalue().removesuffix("\r\n")
 
 
 class Docker:

@@ -27,7 +27,7 @@ BEAM_ENERGY = 13000.0
 """GeV in the centre of mass: no s-hat lies above its square."""
 
 PTHAT_MIN = 150.0
-"""GeV. Transverse momentum of the hard scattering, below what monojet searches select."""
+"""GeV. Transverse momentum of the hard scattering, below what searches for a jet and missing momentum select."""
 
 _PROCESSES = ("ExtraDimensionsLED:gg2Gg", "ExtraDimensionsLED:qg2Gq", "ExtraDimensionsLED:qqbar2Gg")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from recast_dm import schemas
 from recast_dm.errors import StatisticsError
 
 STAGE_SCHEMA = "recast-dm/limit-stage/1"
-CONFIDENCE = 0.95
+LEVEL = 0.05
+"""A signal is excluded at 95 % CL when its CLs is below this."""
+NO_CONVERGENCE = 7
+"""The exit code by which a limit stage says that a fit did not converge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +46,18 @@ class Limit:
     @property
     def excluded(self) -> bool:
         """Whether mu = 1 is excluded at 95 % CL."""
-        return self.cls_obs < 1 - CONFIDENCE
+        return self.cls_obs < LEVEL
 
     @property
     def excluded_expected(self) -> bool:
-        return self.cls_exp[2] < 1 - CONFIDENCE
+        return self.cls_exp[2] < LEVEL
 
 
 def read_limit(path: Path) -> Limit:
     """The limit in a limit stage's output. Raises StatisticsError for anything but a complete, finite, sane one."""
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StatisticsError(f"the limit stage's output {path} cannot be read: {error}") from None
     if found := schemas.problem("limit-stage-1", document):
         raise StatisticsError(f"the limit stage's output {path} is not a limit: {found[1]}")
@@ -74,9 +77,14 @@ def read_limit(path: Path) -> Limit:
 
 
 def _check(limit: Limit, path: Path) -> None:
-    numbers = (limit.sigma_pb, limit.cls_obs, *limit.cls_exp, limit.mu_upper_obs, *limit.mu_upper_exp)
-    if not all(math.isfinite(number) for number in numbers):
+    errors = (limit.sigma_pb_mc_error, limit.mu_upper_obs_mc_error, limit.mu_upper_exp_mc_error)
+    numbers = (limit.sigma_pb, limit.cls_obs, *limit.cls_exp, limit.mu_upper_obs, *limit.mu_upper_exp, *errors)
+    if not all(abs(number) < sys.float_info.max for number in numbers):  # also false for NaN
         raise StatisticsError(f"the limit in {path} holds a number that is not finite: the fit did not converge")
+    if any(error < 0 for error in errors):
+        raise StatisticsError(f"an MC error in {path} is negative")
+    if any(not -1e-6 <= cls <= 1 + 1e-6 for cls in (limit.cls_obs, *limit.cls_exp)):
+        raise StatisticsError(f"a CLs in {path} is not between 0 and 1: the fit did not converge")
     for name, band in (("cls_exp", limit.cls_exp), ("mu_upper_exp", limit.mu_upper_exp)):
         if list(band) != sorted(band):
             raise StatisticsError(f"{name} in {path} is not in rising order: {band}")

@@ -23,9 +23,6 @@ VERBS = (["capture"], ["run"], ["rerun"], ["models", "ls"], ["models", "describe
 HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "scipy", "rich.console", "hypothesis")
 
 
-NO_DOCUMENT = pytest.mark.xfail(reason="typer turns KeyboardInterrupt into exit 130 before main sees it")
-
-
 @pytest.fixture(autouse=True)
 def own_place(tmp_path, monkeypatch):
     """An empty current directory, its own cache, and the signal handler put back."""
@@ -112,7 +109,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("raised", "code"),
         [
-            pytest.param(KeyboardInterrupt(), 130, marks=NO_DOCUMENT),
+            pytest.param(KeyboardInterrupt(), 130),
             (OSError(28, "No space left on device"), 9),
             (ValueError("x"), 1),
         ],
@@ -274,7 +271,6 @@ class TestHelp:
 
 
 class TestProcess:
-    @NO_DOCUMENT
     def test_sigterm_is_exit_143(self, toy_directory, tmp_path):
         """The handler is installed by main; the verb here only waits."""
         code = (

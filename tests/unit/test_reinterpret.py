@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from workbench import Seen
@@ -75,12 +76,11 @@ class TestOverride:
 
 
 class TestClosure:
-    PUBLISHED = Published("axial", {"m_med": 2000, "m_dm": 1}, "sigma_upper_obs_pb", 0.356, 0.1, "Table 3")
+    HERE: ClassVar = {"m_med": 2000.0, "m_dm": 1.0, "g_q": 0.25, "g_dm": 1.0, "g_l": 0.0}
+    PUBLISHED = Published("spin1-axial", {"m_med": 2000, "m_dm": 1}, "sigma_upper_obs_pb", 0.356, 0.1, "Table 3")
 
-    def compare(self, *, model: str = "axial", **parameters: float):
-        return closure.compare(
-            [self.PUBLISHED], model, {"m_med": 2000.0, "m_dm": 1.0, "g_q": 0.25, **parameters}, LIMIT
-        )
+    def compare(self, *, model: str = "spin1-axial", **parameters: float):
+        return closure.compare([self.PUBLISHED], model, {**self.HERE, **parameters}, LIMIT)
 
     def test_ours_beside_the_published(self):
         (found,) = self.compare()
@@ -90,12 +90,14 @@ class TestClosure:
         assert replace(found, ours=0.39).agrees
         assert schemas.problem("limit-1", {"closure": [found.document()]})[0] == ()
 
-    @pytest.mark.parametrize("other", [{"model": "vector"}, {"m_med": 2001.0}, {"m_dm": 1.001}])
+    @pytest.mark.parametrize(
+        "other", [{"model": "spin1-vector"}, {"m_med": 2001.0}, {"m_dm": 1.001}, {"g_q": 0.1}, {"g_l": 0.1}]
+    )
     def test_only_for_the_same_point_of_the_same_model(self, other):
         assert self.compare(**other) == ()
 
-    def test_a_published_parameter_that_the_point_lacks(self):
-        assert not closure.same_point({"m_med": 1, "n": 2}, {"m_med": 1.0})
+    def test_a_published_coupling_counts(self):
+        assert not closure.same_point("spin1-axial", {"m_med": 2000, "m_dm": 1, "g_q": 0.1}, self.HERE)
 
     @pytest.mark.parametrize(
         ("quantity", "ours"),
@@ -103,7 +105,7 @@ class TestClosure:
     )
     def test_every_quantity_that_the_schema_knows_has_a_value(self, quantity, ours):
         published = replace(self.PUBLISHED, quantity=quantity)
-        (found,) = closure.compare([published], "axial", {"m_med": 2000.0, "m_dm": 1.0}, LIMIT)
+        (found,) = closure.compare([published], "spin1-axial", self.HERE, LIMIT)
         assert found.ours == pytest.approx(ours)
 
     def test_the_schema_knows_no_other_quantity(self):

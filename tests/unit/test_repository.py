@@ -37,7 +37,6 @@ def test_there_are_examples():
     assert sum(bool(test.examples) for module in modules for test in finder.find(module)) > 20
 
 
-@pytest.mark.xfail(reason="the examples in the help of capture, run and rerun name one")
 def test_no_analysis_is_known_by_name():
     """Every analysis is data: the package must not know one of them."""
     analyses = {path.name for path in (TOP / "specs").iterdir() if path.is_dir()}

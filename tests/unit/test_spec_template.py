@@ -207,7 +207,7 @@ class TestInvocation:
         assert words("{a} {b} {c} {d} {e}", given) == ["1", "1.0", "True", "None", "1e-07"]
 
     def test_a_nul_byte_is_refused(self):
-        with pytest.raises(SpecError, match="'x' of one/0 holds a NUL byte"):
+        with pytest.raises(SpecError, match="'x' of one/0 holds a NUL"):
             command.invocation(step("{x}", {"x": "a\0b"}))
 
     @pytest.mark.parametrize("value", [{"a": 1}, (("a",),)])
