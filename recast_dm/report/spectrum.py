@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -98,7 +99,7 @@ def _figure(spectrum: Spectrum, observable: Observable | None, title: str, label
     error = density(spectrum.uncertainty)
     low = [max(b - e, 1e-9) for b, e in zip(background, error, strict=True)]
     high = [b + e for b, e in zip(background, error, strict=True)]
-    upper.stairs(background, edges, color="tab:blue", label="background (post-fit)")
+    upper.stairs(background, edges, color="tab:blue", label="background")
     upper.stairs(high, edges, baseline=low, fill=True, color="tab:blue", alpha=0.3, label="its uncertainty")
     upper.stairs(density(spectrum.signal), edges, color="tab:red", linestyle="--", label=f"signal: {label}")
     poisson = [value**0.5 for value in spectrum.data]
@@ -113,7 +114,7 @@ def _figure(spectrum: Spectrum, observable: Observable | None, title: str, label
     )
     upper.set_yscale("log")
     upper.set_ylabel(f"events / {unit}" if unit else "events / bin")
-    upper.set_title(title, fontsize="medium")
+    upper.set_title("\n".join(textwrap.wrap(title, 80)), fontsize="medium")
     upper.legend(fontsize="small")
     _ratios(lower, spectrum, edges, centres)
     name = f"{observable.symbol} [{observable.unit}]" if observable else "bin"

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import ClassVar
 
 import pytest
-from workbench import Seen
+from workbench import TOY_IMAGE, Seen, toy
 
 from recast_dm import reinterpret, schemas
 from recast_dm.backends.local import Local
 from recast_dm.capsule import open_capsule
-from recast_dm.errors import IntegrityError, SpecError, ToolMissing, UsageError
+from recast_dm.errors import IntegrityError, SpecError, StatisticsError, ToolMissing, UsageError
 from recast_dm.reinterpret import closure, inputs
 from recast_dm.reinterpret.rerun import result_file
 from recast_dm.runtimes.fake import FakeRuntime
@@ -202,3 +202,12 @@ def test_results_are_found_by_upstreams_names(tmp_path, relpath, place):
     for directory in ("limit/0", "select/3", "two_1/0"):
         (tmp_path / directory).mkdir(parents=True)
     assert result_file(tmp_path, relpath) == tmp_path / place
+
+    def test_a_limit_stage_that_did_not_converge_is_a_statistics_error(self, toy_capsule, tmp_path):
+        def program(job):
+            return 7 if "setting a limit" in (job.stdin or "") else toy(job)
+
+        backend = Local(runtime=FakeRuntime({TOY_IMAGE: program}), jobs=2, cache=None)
+        with pytest.raises(StatisticsError, match="limit/0 failed .exit code 7") as caught:
+            self.rerun(toy_capsule, backend, tmp_path)
+        assert caught.value.exit_code == 7
