@@ -51,8 +51,9 @@ def _limit(result: Result) -> list[str]:
     ]
     verdict = "EXCLUDED" if limit.excluded else "not excluded"
     expected = "expected to be" if limit.excluded_expected else "not expected to be"
+    order = f", {result.point.order}" if result.point else ""
     return [
-        f"sigma = {number(limit.sigma_pb, 4)} pb +- {100 * limit.sigma_pb_mc_error / limit.sigma_pb:.1f} % (MC), LO",
+        f"sigma = {number(limit.sigma_pb, 4)} pb +- {100 * limit.sigma_pb_mc_error / limit.sigma_pb:.1f} % (MC){order}",
         "",
         columns(rows),
         "",

@@ -27,11 +27,12 @@ LIMIT_RESULT = "limit"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A signal model's name, its parameters, and what the model says about its validity there."""
+    """A signal model's name, its parameters, what it says about its validity there, and its order in perturbation theory."""
 
     model: str
     parameters: Mapping[str, float]
     validity: tuple[signals.Finding, ...]
+    order: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ def point_of(model_name: str, values: Mapping[str, object]) -> tuple[Point, Mapp
     """A checked point of a model, and what the model feeds there. Raises UsageError."""
     model = signals.find(model_name)
     point = model.point(values)
-    return Point(model_name, point.parameters(), model.validity(point)), model.feeds(point)
+    return Point(model_name, point.parameters(), model.validity(point), model.record.order), model.feeds(point)
 
 
 def example_inputs(analysis: Analysis) -> dict[str, Any]:

@@ -208,6 +208,6 @@ def test_results_are_found_by_upstreams_names(tmp_path, relpath, place):
             return 7 if "setting a limit" in (job.stdin or "") else toy(job)
 
         backend = Local(runtime=FakeRuntime({TOY_IMAGE: program}), jobs=2, cache=None)
-        with pytest.raises(StatisticsError, match="limit/0 failed .exit code 7") as caught:
+        with pytest.raises(StatisticsError, match=r"limit/0 failed \(exit code 7\)") as caught:
             self.rerun(toy_capsule, backend, tmp_path)
         assert caught.value.exit_code == 7
