@@ -27,7 +27,7 @@ LIMIT_RESULT = "limit"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A signal model's name, its parameters, what it says about its validity there, and its order in perturbation theory."""
+    """A model's name, its parameters, what it says about its validity there, and its order in perturbation theory."""
 
     model: str
     parameters: Mapping[str, float]
