@@ -23,6 +23,7 @@ from recast_dm.model import (
     Path,
     Step,
     Value,
+    paths_in,
 )
 
 
@@ -121,20 +122,63 @@ def _interpolated(step: Step, publisher: InterpolatedPublisher, text: str, files
 
 
 def _compose(step: Step, text: str) -> str | Path:
-    """A publisher's text with `{workdir}` and the step's parameters in it."""
+    """A publisher's text with `{workdir}` and the step's parameters in it, by the rules of Python's `str.format`."""
     parts: list[str | Dir] = []
-    for literal, name, spec, conversion in string.Formatter().parse(text):
+    for literal, field, spec, conversion in string.Formatter().parse(text):
         parts.append(literal)
-        if name is None:
+        if field is None:
             continue
-        if spec or conversion:
-            raise SpecError(f"the publisher of {step.id} has a format in {{{name}}}", where=step.spec.where)
-        value = Path((Dir(step.id),)) if name == "workdir" else _parameter(step, name)
-        if isinstance(value, tuple | Mapping):
-            raise SpecError(f"the publisher of {step.id} interpolates {name!r}, a list", where=step.spec.where)
-        parts += value.parts if isinstance(value, Path) else [str(value)]
+        value = Path((Dir(step.id),)) if field == "workdir" else _field(step, field)
+        if isinstance(value, Path) and not spec and not conversion:
+            parts += value.parts
+        else:
+            parts.append(_formatted(step, field, value, spec or "", conversion))
     joined = _joined(Path(tuple(parts)))
     return joined if isinstance(joined, Path) else str(joined)
+
+
+def _field(step: Step, field: str) -> Value:
+    """A parameter, or with `name[key]` an item of one. Attributes (`name.x`) are refused: values have none."""
+    name, _, items = field.partition("[")
+    value = _parameter(step, name)
+    for item in items.removesuffix("]").split("][") if items else ():
+        try:
+            if isinstance(value, tuple):
+                value = value[int(item)]
+            elif isinstance(value, Mapping):
+                value = value[item]
+            else:
+                raise ValueError(item)
+        except (ValueError, LookupError):
+            raise SpecError(
+                f"the publisher of {step.id} names {{{field}}}, which is not there", where=step.spec.where
+            ) from None
+    return value
+
+
+def _formatted(step: Step, field: str, value: Value, spec: str, conversion: str | None) -> str:
+    """A value as Python formats it. Lists and mappings that hold paths have no text of their own."""
+    if any(True for _ in paths_in(value)):
+        raise SpecError(
+            f"the publisher of {step.id} makes text of {{{field}}}, which holds paths",
+            where=step.spec.where,
+            hint="publish the parameter itself, by frompar-pub",
+        )
+    try:
+        shown = string.Formatter().convert_field(_thawed(value), conversion)
+        return format(shown, spec)
+    except (ValueError, TypeError) as error:
+        raise SpecError(
+            f"the publisher of {step.id} cannot format {{{field}}}: {error}", where=step.spec.where
+        ) from None
+
+
+def _thawed(value: Value) -> Any:
+    if isinstance(value, tuple):
+        return [_thawed(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _thawed(item) for key, item in value.items()}
+    return value
 
 
 def _joined(value: str | Path) -> str | Path:

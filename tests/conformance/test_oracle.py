@@ -26,22 +26,15 @@ from recast_dm.spec import analysis
 TOP = Path(__file__).parents[2]
 SPECS = Path(__file__).with_name("specs")
 
-OURS_DIFFERS: dict[str, str] = {
-    "text-of-lists": "expand._compose: lists and formats in a publisher are refused; upstream formats",
-}
-"""Where our engine is not upstream's equal yet; none of these is an intended deviation."""
+
+def by_name(directory: Path) -> Any:
+    """A directory as a test's parameter."""
+    return pytest.param(directory, id=directory.name)
 
 
-def beside_upstream(directory: Path) -> Any:
-    """A directory as a test's parameter; where ours is known to differ, the test must fail until it does not."""
-    reason = OURS_DIFFERS.get(directory.name)
-    marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-    return pytest.param(directory, id=directory.name, marks=marks)
-
-
-CORPUS = [beside_upstream(path) for path in sorted(SPECS.iterdir())]
+CORPUS = [by_name(path) for path in sorted(SPECS.iterdir())]
 ANALYSES = [
-    beside_upstream(manifest.parent)
+    by_name(manifest.parent)
     for manifest in sorted([*TOP.glob("specs/*/recast.yml"), *TOP.glob("tests/analyses/*/recast.yml")])
 ]
 
