@@ -1,0 +1,65 @@
+"""The toy analysis in real containers: nothing in the engine knows any analysis."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from recast_dm import reinterpret, schemas
+from recast_dm.backends.local import Local
+from recast_dm.capsule import open_capsule
+from recast_dm.engine.cache import StepCache
+from recast_dm.engine.events import Event, StepFinished
+from recast_dm.runtimes.docker import Docker
+
+
+class Finished:
+    """How each step finished."""
+
+    def __init__(self) -> None:
+        self.how: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepFinished):
+            self.how[str(event.step)] = event.how
+
+
+@pytest.fixture
+def backend(docker: Docker, tmp_path: Path) -> Local:
+    return Local(runtime=docker, jobs=2, cache=StepCache(tmp_path / "cache"))
+
+
+POINT = {"m_med": "1500", "m_dm": "1"}
+
+
+def test_a_rerun_in_containers(toy_capsule: Path, backend: Local, tmp_path: Path) -> None:
+    seen = Finished()
+    capsule = open_capsule(toy_capsule)
+    result = reinterpret.rerun(capsule, "spin1-axial", POINT, backend, tmp_path / "run", seen)
+    document = result.document()
+    assert schemas.problem("limit-1", document) is None
+    assert document["sigma_pb"] == pytest.approx(8.33 / 1.5**4)
+    assert seen.how == {"count/0": "ran", "count/1": "ran", "limit/0": "ran"}
+    for path in (tmp_path / "run" / ".records").glob("*.json"):
+        record = json.loads(path.read_text())
+        assert schemas.problem("step-1", record) is None
+        assert record["execution"]["user"][0] not in (0,)
+        assert record["execution"]["runtime"]["name"] == "docker"
+    written = tmp_path / "run/count/0/counts.json"
+    assert written.stat().st_uid == os.getuid()
+    assert written.stat().st_mode & 0o222 == 0, "what is finished is sealed"
+
+
+def test_every_way_to_finish(toy_capsule: Path, backend: Local, tmp_path: Path) -> None:
+    capsule = open_capsule(toy_capsule)
+
+    def how(point: dict[str, str], directory: str) -> set[str]:
+        seen = Finished()
+        reinterpret.rerun(capsule, "spin1-axial", point, backend, tmp_path / directory, seen)
+        return set(seen.how.values())
+
+    assert how(POINT, "one") == {"ran"}
+    assert how(POINT, "one") == {"kept"}
+    assert how(POINT, "two") == {"cached"}
+    assert how({**POINT, "m_med": "1600"}, "two") == {"ran"}
