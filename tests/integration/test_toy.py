@@ -44,7 +44,7 @@ def test_a_rerun_in_containers(toy_capsule: Path, backend: Local, tmp_path: Path
     for path in (tmp_path / "run" / ".records").glob("*.json"):
         record = json.loads(path.read_text())
         assert schemas.problem("step-1", record) is None
-        assert record["execution"]["user"][0] not in (0,)
+        assert record["execution"]["user"][0] != 0
         assert record["execution"]["runtime"]["name"] == "docker"
     written = tmp_path / "run/count/0/counts.json"
     assert written.stat().st_uid == os.getuid()
