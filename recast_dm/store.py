@@ -52,6 +52,16 @@ def sha256_file(path: Path) -> str:
     return hasher.hexdigest()
 
 
+def tail(path: Path, size: int = 16 * 1024) -> bytes:
+    """The last bytes of a file, nothing of one that does not exist."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read(size)
+    except FileNotFoundError:
+        return b""
+
+
 def fsync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -225,7 +225,7 @@ class Worker:
 
 
 def _failure(step: Step, job: Job, exit_code: int, reason: str) -> StepFailed:
-    lines = job.log.read_text(errors="replace").splitlines()[-LAST_LINES:] if job.log.exists() else []
+    lines = store.tail(job.log).decode("utf-8", "replace").splitlines()[-LAST_LINES:]
     ended = f"exit code {exit_code}" + (f", {reason}" if reason else "")
     said = "".join(f"\n| {line}" for line in lines)
     return StepFailed(

@@ -10,14 +10,16 @@ import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from recast_dm import store
 from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, runner_lives
 
 RUN_LABEL = "org.recast-dm.run"
 RUNNER_LABEL = "org.recast-dm.runner"
+LONGEST_LINE = 64 * 1024
 ENGINE_FAILED = 125
 """docker's own exit code when it could not start a container."""
 
@@ -140,10 +142,8 @@ class Docker:
                 ) as process,
             ):
                 _feed(process, job.stdin)
-                for raw in process.stdout or ():
-                    log.write(raw)
-                    log.flush()
-                    line(raw.decode("utf-8", "replace").rstrip("\n"))
+                assert process.stdout is not None  # noqa: S101  # it was asked for
+                _copy(process.stdout, log, line)
                 code = process.wait()
         except OSError as error:
             raise storage_error(error, f"run {job.name}") from None
@@ -193,6 +193,22 @@ class Docker:
         return count
 
 
+def _copy(stream: Any, log: BinaryIO, line: Callable[[str], None]) -> None:
+    """Everything to the log as it comes, and each line to `line`; a line without end is handed on in pieces."""
+    rest = b""
+    while chunk := stream.read1(LONGEST_LINE):
+        log.write(chunk)
+        log.flush()
+        *lines, rest = (rest + chunk).split(b"\n")
+        for text in lines:
+            line(text.decode("utf-8", "replace"))
+        if len(rest) >= LONGEST_LINE:
+            line(rest.decode("utf-8", "replace"))
+            rest = b""
+    if rest:
+        line(rest.decode("utf-8", "replace"))
+
+
 def _feed(process: subprocess.Popen[bytes], text: str | None) -> None:
     if process.stdin is None or text is None:
         return
@@ -209,7 +225,7 @@ def _cidfile(job: Job) -> Path:
 
 
 def _last_line(job: Job) -> str:
-    lines = job.log.read_text(errors="replace").strip().splitlines() if job.log.exists() else []
+    lines = store.tail(job.log).decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else "no message"
 
 

@@ -183,7 +183,7 @@ class TestDocker:
         import resource
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        start("yes 0123456789012345678901234567890123456789 | head -c 100000000")
+        start("yes 0123456789012345678901234567890123456789 | head -c 50000000; head -c 50000000 /dev/zero")
         assert (tmp_path / "log").stat().st_size == 100_000_000
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
