@@ -5,6 +5,7 @@ The command line streams output and forwards the exit code without a thread of o
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import subprocess
@@ -160,7 +161,8 @@ class Docker:
         try:
             container = self._engine().containers.get(container_id)
             state = container.attrs["State"]
-            container.remove(force=True, v=True)
+            with contextlib.suppress(docker.errors.APIError):  # whoever sweeps this run may be removing it already
+                container.remove(force=True, v=True)
         except docker.errors.NotFound:
             return Outcome(code or ENGINE_FAILED, container_id, "the container was removed while it ran")
         except (docker.errors.DockerException, requests.RequestException) as error:
