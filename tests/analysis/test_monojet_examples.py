@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ("closed_form", "detector", "generate", "histogram", "patch", "selection", "workspace")
+MODULES = ("closed_form", "detector", "generate", "histogram", "limit", "patch", "selection", "workspace")
 
 
 @pytest.mark.parametrize("name", MODULES)
