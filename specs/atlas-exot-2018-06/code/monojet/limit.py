@@ -32,7 +32,7 @@ LEVEL = 0.05
 PRECISION = 1e-4
 """Relative precision of the limits on mu; the bootstrap error is a hundred times larger."""
 FAR = 30.0
-"""At this many times the limit CLs is below 1e-20; it falls with mu, so the value there bounds what lies farther out."""
+"""At this many times the limit CLs is below 1e-20; it falls with mu, so the value there bounds what lies beyond."""
 REPLICAS = 300
 BOOTSTRAP_SEED = 20180600
 NOISE = 1e-3
