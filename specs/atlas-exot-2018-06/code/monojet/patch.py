@@ -27,9 +27,9 @@ SHARED_ERRORS = {
 }
 """Relative errors of the signal that move all bins together, in the first and in the last bin; linear in between.
 
-As the search takes them (arXiv:2102.10874): 1 to 7 % for reconstruction, energy scales and resolutions, 3 to 6 % for
-the modelling of initial- and final-state radiation, 10 % for the choice of parton distributions. That they grow
-linearly with the bin is our simplification."""
+1 to 7 % for reconstruction, energy scales and resolutions, 3 to 6 % for the modelling of initial- and final-state
+radiation, 10 % for the choice of parton distributions: arXiv:2102.10874 as a public recast of it sums it up, not
+checked against the paper's own text. That they grow linearly with the bin is our simplification."""
 
 
 def shared_error(name: str, yields: Sequence[float], ends: tuple[float, float]) -> dict[str, Any]:
