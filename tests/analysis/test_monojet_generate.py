@@ -18,7 +18,6 @@ from monojet.generate import Coupling, RecoilSlices
 from recast_dm import signals
 
 EDGES = generate.SLICE_EDGES_GEV
-SHARES = generate.SLICE_SHARES
 POINTS = (
     ("spin1-axial", {"m_med": 2000, "m_dm": 1}),
     ("spin1-vector", {"m_med": 1000, "m_dm": 600, "g_l": 0.1}),
@@ -157,7 +156,7 @@ def fill(slices, pts):
 
 @given(st.lists(st.floats(0, 3000), max_size=200), st.integers(1, 40))
 def test_slices_count_every_event_once(pts, events):
-    slices = RecoilSlices(edges_gev=EDGES, shares=SHARES, events=events)
+    slices = RecoilSlices(edges_gev=EDGES, events=events)
     fill(slices, pts)
     assert slices.tries == len(pts)
     assert sum(slices.seen) == sum(pt >= EDGES[0] for pt in pts)
@@ -168,20 +167,20 @@ def test_slices_count_every_event_once(pts, events):
 
 
 def test_only_the_slice_of_an_event_decides_not_its_place_in_it():
-    one, other = (RecoilSlices(edges_gev=EDGES, shares=SHARES, events=8) for _ in range(2))
+    one, other = (RecoilSlices(edges_gev=EDGES, events=8) for _ in range(2))
     low = [one.wants(pt) and (one.keep() or True) for pt in (151.0, 399.0, 200.0, 1500.0)]
     high = [other.wants(pt) and (other.keep() or True) for pt in (399.0, 150.0, 398.0, 1001.0)]
     assert low == high == [True, True, False, True]
 
 
 def test_when_patience_ends_quotas_no_longer_hold():
-    slices = RecoilSlices(edges_gev=(150.0, 400.0), shares=(0.5, 0.5), events=2)
+    slices = RecoilSlices(edges_gev=(150.0, 400.0), events=2)
     fill(slices, [200.0] * (slices.patience + 2))
     assert slices.kept == [3, 0]  # one within its quota, two after patience
 
 
 def test_a_signal_without_recoil_is_given_up():
-    slices = RecoilSlices(edges_gev=EDGES, shares=SHARES, events=1)
+    slices = RecoilSlices(edges_gev=EDGES, events=1)
     assert not any(slices.wants(10.0) for _ in range(slices.max_tries))
     assert not slices.exhausted
     assert slices.wants(10.0)
@@ -191,7 +190,7 @@ def test_a_signal_without_recoil_is_given_up():
 def test_weights_give_back_a_known_total():
     """An exponential spectrum of mean 200 GeV: the share above any value is known."""
     draw = random.Random(5)
-    slices = RecoilSlices(edges_gev=EDGES, shares=SHARES, events=4000)
+    slices = RecoilSlices(edges_gev=EDGES, events=4000)
     kept_pt = []
     while len(kept_pt) < 4000:
         pt = draw.expovariate(1 / 200.0)
@@ -228,7 +227,7 @@ class Record(list):
 
 
 def test_the_hook_asks_once_with_the_pt_of_the_recoil(fake_pythia):
-    slices = RecoilSlices(edges_gev=EDGES, shares=SHARES, events=4)
+    slices = RecoilSlices(edges_gev=EDGES, events=4)
     hook = generate.recoil_slices_hook(slices, recoil_id=32)
     event = Record([(90, 0.0), (2212, 0.0), (2212, 0.0), (1, 0.0), (-1, 0.0), (32, 500.0)])
     assert hook.canVetoPT()
@@ -246,7 +245,7 @@ def test_the_hook_asks_once_with_the_pt_of_the_recoil(fake_pythia):
 
 
 def test_an_event_without_the_recoil_is_vetoed(fake_pythia):
-    slices = RecoilSlices(edges_gev=EDGES, shares=SHARES, events=4)
+    slices = RecoilSlices(edges_gev=EDGES, events=4)
     hook = generate.recoil_slices_hook(slices, recoil_id=32)
     assert hook.doVetoPT(2, Record([(90, 0.0), (2212, 0.0), (2212, 0.0), (1, 500.0)]))
     assert (slices.tries, sum(slices.seen)) == (1, 0)

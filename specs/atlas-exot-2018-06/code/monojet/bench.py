@@ -2,6 +2,9 @@
 
 Three ways to the same events (one signal, one seed, one core), in one run:
 
+Once with nothing but a cut on the recoil's pT at 150 GeV (`cut`), once with the slices that the analysis uses
+(`slices`), whose rare tail Pythia starts many more events for.
+
 - `pythia`: a bare `next()` loop with the veto of `generate`, and nothing else;
 - `stages`: the functions of the generate and select stages, from settings to selected events;
 - `loop`: `next()` with the same veto, then everything in Python, particle by particle.
@@ -52,9 +55,9 @@ def read_signal(path: Path) -> generate.Signal:
         raise InputError(f"cannot read {path.name}: {error!r}") from error
 
 
-def finished(signal: generate.Signal, seed: int, events: int) -> Iterator[Any]:
+def finished(signal: generate.Signal, seed: int, events: int, edges_gev: Sequence[float]) -> Iterator[Any]:
     """Pythia's event record, `events` times: whenever an event passed the veto and is complete."""
-    slices = generate.RecoilSlices(edges_gev=generate.SLICE_EDGES_GEV, shares=generate.SLICE_SHARES, events=events)
+    slices = generate.RecoilSlices(edges_gev=edges_gev, events=events)
     hook = generate.recoil_slices_hook(slices, signal.recoil_id)
     pythia = generate.start_pythia(signal, seed, hook)
     for _ in range(events):
@@ -64,24 +67,24 @@ def finished(signal: generate.Signal, seed: int, events: int) -> Iterator[Any]:
         yield pythia.event
 
 
-def bare(signal: generate.Signal, seed: int, events: int) -> None:
+def bare(signal: generate.Signal, seed: int, events: int, edges_gev: Sequence[float]) -> None:
     """Pythia, and nothing else."""
-    for _ in finished(signal, seed, events):
+    for _ in finished(signal, seed, events, edges_gev):
         pass
 
 
-def stages(signal: generate.Signal, seed: int, events: int) -> int:
+def stages(signal: generate.Signal, seed: int, events: int, edges_gev: Sequence[float]) -> int:
     """Our stages, without their files; the number of selected events."""
-    particles, _ = generate.sample(signal, seed=seed, events=events)
+    particles, _ = generate.sample(signal, seed=seed, events=events, edges_gev=edges_gev)
     passed = selection.select(detector.detect(particles, seed))
     return int(passed[selection.CUTS[-1]].sum())
 
 
-def loop(signal: generate.Signal, seed: int, events: int) -> int:
+def loop(signal: generate.Signal, seed: int, events: int, edges_gev: Sequence[float]) -> int:
     """The same events, detector and selection in a loop over particles; the number of selected events."""
     random = np.random.default_rng([seed, 20180600])
     invisible = {*generate.NEUTRINOS, *signal.invisible_ids}
-    seen = [reconstruct(visible(event, invisible), random) for event in finished(signal, seed, events)]
+    seen = [reconstruct(visible(event, invisible), random) for event in finished(signal, seed, events, edges_gev)]
     soft_x, soft_y = ([detector.SOFT_MET_GEV * random.standard_normal() for _ in seen] for _ in range(2))
     return sum(
         passes(jets, vetoed, met_x + x, met_y + y)
@@ -171,18 +174,17 @@ def passes(jets: Sequence[tuple[float, float, float]], vetoed: bool, met_x: floa
     return all(distance(phi, met_phi) >= (0.6 if met < 250 else 0.4) for _, _, phi in counted)
 
 
-def measure(signal: generate.Signal, *, seed: int, events: int) -> dict[str, Any]:
+def measure(signal: generate.Signal, *, seed: int, events: int, edges_gev: Sequence[float]) -> dict[str, Any]:
     """Processor seconds per 1000 accepted events of each way, and their ratios."""
     for module in ("awkward", "fastjet", "pythia8mc"):
         import_module(module)
     seconds, selected = {}, {}
     for name, way in (("pythia", bare), ("stages", stages), ("loop", loop)):
-        print(f"bench: {name}, {events} events", flush=True)
+        print(f"bench: {name}, {events} events, {len(edges_gev)} slices", flush=True)
         began = time.process_time()
-        selected[name] = way(signal, seed, events)
+        selected[name] = way(signal, seed, events, edges_gev)
         seconds[name] = 1000 / events * (time.process_time() - began)
     return {
-        "schema": SCHEMA,
         "events": events,
         "seed": seed,
         "seconds_per_1000": seconds,
@@ -201,7 +203,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--seed", type=int, default=1)
     words = top.parse_args(argv)
     try:
-        write_json(words.output, measure(read_signal(words.signal), seed=words.seed, events=words.events))
+        signal = read_signal(words.signal)
+        ways = {"cut": generate.SLICE_EDGES_GEV[:1], "slices": generate.SLICE_EDGES_GEV}
+        measured = {
+            name: measure(signal, seed=words.seed, events=words.events, edges_gev=edges) for name, edges in ways.items()
+        }
+        write_json(words.output, {"schema": SCHEMA, **measured})
     except StageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code

@@ -48,7 +48,7 @@ ZPRIME_FERMIONS: Mapping[int, str] = {
 
 NEUTRINOS = (12, 14, 16)
 SLICE_EDGES_GEV = (150.0, 400.0, 700.0, 1000.0)
-SLICE_SHARES = (0.25, 0.25, 0.25, 0.25)
+"""Where slices of the recoil's pT begin; the last one is open. Each gets an equal share of the finished events."""
 VETO_SCALE_GEV = 25.0
 PATIENCE = 150
 MAX_TRIES_PER_EVENT = 20_000
@@ -163,7 +163,7 @@ class RecoilSlices:
     for each event asked for, the quotas no longer hold, so that a signal without a tail ends too. The
     decision looks at counts only, never at the event: the kept events of a slice are a fair sample of it.
 
-    >>> slices = RecoilSlices(edges_gev=(150.0, 400.0), shares=(0.5, 0.5), events=2)
+    >>> slices = RecoilSlices(edges_gev=(150.0, 400.0), events=2)
     >>> for pt in (100.0, 200.0, 300.0, 500.0):
     ...     if slices.wants(pt):
     ...         slices.keep()
@@ -171,9 +171,9 @@ class RecoilSlices:
     ([2, 1], [1, 1], [0, 1])
     """
 
-    def __init__(self, *, edges_gev: Sequence[float], shares: Sequence[float], events: int) -> None:
+    def __init__(self, *, edges_gev: Sequence[float], events: int) -> None:
         self.edges_gev = tuple(edges_gev)
-        self.quotas = [math.ceil(share * events) for share in shares]
+        self.quotas = [math.ceil(events / len(edges_gev))] * len(edges_gev)
         self.patience = PATIENCE * events
         self.max_tries = MAX_TRIES_PER_EVENT * events
         self.tries = 0
@@ -330,11 +330,13 @@ def visible_particles(batch: Any, invisible_ids: Sequence[int]) -> dict[str, npt
     }
 
 
-def sample(signal: Signal, *, seed: int, events: int) -> tuple[dict[str, npt.NDArray[Any]], Generation]:
+def sample(
+    signal: Signal, *, seed: int, events: int, edges_gev: Sequence[float] = SLICE_EDGES_GEV
+) -> tuple[dict[str, npt.NDArray[Any]], Generation]:
     """Generate `events` events whose recoil lies in one of the slices, and the counts that weigh them."""
     if events < 1:
         raise InputError(f"events is {events}; at least one is needed")
-    slices = RecoilSlices(edges_gev=SLICE_EDGES_GEV, shares=SLICE_SHARES, events=events)
+    slices = RecoilSlices(edges_gev=edges_gev, events=events)
     hook = recoil_slices_hook(slices, signal.recoil_id)  # Pythia holds no reference: this name keeps it alive
     pythia = start_pythia(signal, seed, hook)
     width_gev = pythia.particleData.mWidth(signal.recoil_id)
@@ -349,7 +351,7 @@ def sample(signal: Signal, *, seed: int, events: int) -> tuple[dict[str, npt.NDA
         if slices.exhausted:
             raise StageError(
                 f"only {sum(slices.kept)} of {slices.tries} events have a recoil above "
-                f"{SLICE_EDGES_GEV[0]:g} GeV: this signal is out of reach of a monojet search"
+                f"{edges_gev[0]:g} GeV: this signal is out of reach of a monojet search"
             )
         batches.append(visible_particles(batch, signal.invisible_ids))
     info = pythia.infoPython()
@@ -364,7 +366,7 @@ def sample(signal: Signal, *, seed: int, events: int) -> tuple[dict[str, npt.NDA
         tried=info.nSelected(),
         seen=tuple(slices.seen),
         kept=tuple(slices.kept),
-        slice_edges_gev=SLICE_EDGES_GEV,
+        slice_edges_gev=tuple(edges_gev),
         pythia_version=f"{pythia.parm('Pythia:versionNumber'):.3f}",
     )
 
