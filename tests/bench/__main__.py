@@ -21,7 +21,7 @@ from recast_dm.runtimes.docker import Docker, argv
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-CAPSULE = ROOT / "build/atlas-exot-2018-06.capsule"
+CAPSULE = ROOT / "build/bench.capsule"
 ANALYSIS_IMAGE = "recast-dm/atlas-exot-2018-06:1.0"
 TOY_IMAGE = "recast-dm/toy:1.0"
 CLOSURE_GEV = (1000, 1500, 2000, 2250)
@@ -173,8 +173,7 @@ def generation() -> None:
 def closure() -> None:
     """The published limits, and ours; steps in the cache are used."""
     recast = BIN / "recast-dm"
-    if not CAPSULE.exists():
-        quiet(recast, "capture", ROOT / "specs/atlas-exot-2018-06", "-o", CAPSULE)()
+    quiet(recast, "capture", ROOT / "specs/atlas-exot-2018-06", "-o", CAPSULE)()
     rows = []
     for m_med in CLOSURE_GEV:
         words = ["rerun", CAPSULE, "--model", "spin1-axial", "--set", f"m_med={m_med}", "--set", "m_dm=1", "--json"]
