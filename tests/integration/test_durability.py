@@ -66,8 +66,10 @@ class Runner:
         return self.process.returncode, out, err
 
 
-def containers(docker: Docker) -> int:
-    return len(docker._engine().containers.list(all=True, filters={"label": RUN_LABEL}))
+def containers(docker: Docker, workdir: Path) -> int:
+    """How many containers there are of the run in a directory."""
+    run = json.loads((workdir / "run.json").read_text())["id"]
+    return len(docker._engine().containers.list(all=True, filters={"label": f"{RUN_LABEL}={run}"}))
 
 
 def started(workdir: Path) -> dict[str, str]:
@@ -88,7 +90,7 @@ def test_an_interrupted_run_leaves_no_container_and_goes_on(
     assert ended == code, err
     assert schemas.problem("error-1", json.loads(out)) is None
     assert "Traceback" not in err
-    assert containers(docker) == 0
+    assert containers(docker, tmp_path / "run") == 0
     before = started(tmp_path / "run")
     assert set(before) == {"count/0", "count/1"}
     again, out, _ = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache").finish()
@@ -104,11 +106,11 @@ def test_a_killed_run_goes_on_and_its_container_is_removed(slow_capsule: Path, t
     time.sleep(1)
     runner.process.kill()
     runner.finish()
-    assert containers(docker) == 1, "kill -9 gives nobody the time to clean up"
+    assert containers(docker, tmp_path / "run") == 1, "kill -9 gives nobody the time to clean up"
     before = started(tmp_path / "run")
     again, _, err = Runner(slow_capsule, tmp_path / "run", tmp_path / "cache").finish()
     assert again == 0, err
-    assert containers(docker) == 0
+    assert containers(docker, tmp_path / "run") == 0
     after = started(tmp_path / "run")
     assert {step: after[step] for step in before} == before
     assert "kept      count/0" in err
