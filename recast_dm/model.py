@@ -195,11 +195,17 @@ ParameterExpression: TypeAlias = "OutputSelector | Value"
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """How a multistep stage makes steps out of lists: in lock-step (`zip`) or every combination (`cartesian`)."""
+    """How a multistep stage makes steps out of lists: in lock-step (`zip`) or every combination (`cartesian`).
+
+    With `batchsize` each step gets so many elements of a list at a time, with `partitionsize` the list is cut into so
+    many parts.
+    """
 
     method: Literal["zip", "cartesian"]
     parameters: tuple[str, ...]
     where: Location
+    batchsize: int | None = None
+    partitionsize: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

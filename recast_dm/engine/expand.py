@@ -7,15 +7,17 @@ the oracle in `tests/conformance` holds this to upstream.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from recast_dm.engine.publishers import map_texts, prepublish, publish_init
 from recast_dm.errors import SpecError
-from recast_dm.model import INIT, Dir, OutputSelector, Path, Stage, Step, StepId, Value, Workflow
+from recast_dm.model import INIT, Dir, OutputSelector, Path, Scatter, Stage, Step, StepId, Value, Workflow
 
 WORKDIR = "{workdir}"
+Element: TypeAlias = tuple[Value, tuple[StepId, ...]]
+"""A value, and the steps it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def needs(stage: Stage) -> frozenset[str]:
 
 def schedule(stage: Stage, scope: Scope, relaxations: tuple[str, ...] = ()) -> tuple[Step, ...]:
     """The steps that a stage makes, parameters resolved. Everything in `needs(stage)` must have published."""
-    resolved: dict[str, tuple[Value, tuple[StepId, ...]]] = {}
+    resolved: dict[str, Element] = {}
     elements: dict[str, tuple[tuple[StepId, ...], ...]] = {}
     for name, expression in stage.parameters.items():
         if isinstance(expression, OutputSelector):
@@ -58,7 +60,7 @@ def schedule(stage: Stage, scope: Scope, relaxations: tuple[str, ...] = ()) -> t
 def _step(
     stage: Stage,
     index: int,
-    resolved: Mapping[str, tuple[Value, tuple[StepId, ...]]],
+    resolved: Mapping[str, Element],
     relaxations: tuple[str, ...],
 ) -> Step:
     step_id = StepId(stage.name, index)
@@ -130,12 +132,12 @@ def _output(selector: OutputSelector, step: StepId, scope: Scope) -> Value:
 
 def _scattered(
     stage: Stage,
-    resolved: Mapping[str, tuple[Value, tuple[StepId, ...]]],
+    resolved: Mapping[str, Element],
     elements: Mapping[str, tuple[tuple[StepId, ...], ...]],
-) -> Iterable[dict[str, tuple[Value, tuple[StepId, ...]]]]:
+) -> Iterable[dict[str, Element]]:
     scatter = stage.scatter
     assert scatter is not None  # noqa: S101  # the caller asked
-    columns: list[list[tuple[Value, tuple[StepId, ...]]]] = []
+    columns: list[list[Element]] = []
     for name in scatter.parameters:
         value, _ = resolved[name]
         if not isinstance(value, tuple):
@@ -143,12 +145,28 @@ def _scattered(
                 f"the stage {stage.name!r} scatters over {name!r}, which is not a list", where=scatter.where
             )
         sources = elements.get(name, ((),) * len(value))
-        columns.append(list(zip(value, sources, strict=True)))
+        columns.append(_grouped(list(zip(value, sources, strict=True)), scatter))
     if scatter.method == "cartesian":
         rows: Iterable[tuple[Any, ...]] = itertools.product(*columns)
     else:
         rows = zip(*columns, strict=False)  # upstream drops the surplus of the longer lists
     return (dict(zip(scatter.parameters, row, strict=True)) for row in rows)
+
+
+def _grouped(column: Sequence[Element], scatter: Scatter) -> list[Element]:
+    """A list's elements, each with the steps it came from, in batches or parts where the stage asks for them."""
+    if scatter.batchsize:
+        cuts = [*range(0, len(column), scatter.batchsize), len(column)]
+    elif scatter.partitionsize:
+        parts = min(scatter.partitionsize, len(column))
+        cuts = list(itertools.accumulate(((len(column) + k) // parts for k in range(parts)), initial=0))
+    else:
+        return list(column)
+    groups = (column[begin:end] for begin, end in itertools.pairwise(cuts))
+    return [
+        (tuple(value for value, _ in group), tuple(dict.fromkeys(s for _, sources in group for s in sources)))
+        for group in groups
+    ]
 
 
 def plan(

@@ -124,13 +124,13 @@ def _stage(node: Node, raw_stages: frozenset[str]) -> Stage:
     if scheduler_type == "jq-stage":
         raise SpecError("the scheduler jq-stage", where=scheduler.where, hint=_NOT_YET)
     multiple = scheduler_type == "multistep-stage"
-    known = ["scheduler_type", "parameters", "step"] + (["scatter"] if multiple else [])
-    for later in ("workflow", "workflow_opts", "cases", "register_values", "batchsize", "partitionsize"):
+    known = ["scheduler_type", "parameters", "step"] + (["scatter", "batchsize", "partitionsize"] if multiple else [])
+    for later in ("workflow", "workflow_opts", "cases", "register_values"):
         if later in shape.mapping(scheduler, what):
             raise SpecError(f"{what} has {later!r}", where=scheduler.at((later,)).where, hint=_NOT_YET)
     shape.only(scheduler, known, what)
     parameters = _parameters(scheduler, what)
-    scatter = _scatter(shape.need(scheduler, "scatter", what), parameters, what) if multiple else None
+    scatter = _scatter(scheduler, parameters, what) if multiple else None
     step = shape.need(scheduler, "step", what)
     spec = _step(step, f"the step of {name!r}", name in raw_stages)
     _check_placeholders(name, spec.process, parameters, step.at(("process", "cmd")).at(("script",)))
@@ -235,7 +235,8 @@ def literal(node: Node) -> Value:
     return node.value
 
 
-def _scatter(node: Node, parameters: Mapping[str, Any], what: str) -> Scatter:
+def _scatter(scheduler: Node, parameters: Mapping[str, Any], what: str) -> Scatter:
+    node = shape.need(scheduler, "scatter", what)
     shape.only(node, ["method", "parameters"], f"the scatter in {what}")
     method = shape.choice(shape.need(node, "method", "a scatter"), ["zip", "cartesian"], "scatter method")
     names = shape.need(node, "parameters", "a scatter")
@@ -250,7 +251,20 @@ def _scatter(node: Node, parameters: Mapping[str, Any], what: str) -> Scatter:
     if not names.value:
         raise SpecError("the scatter names no parameter", where=names.where)
     chosen: Any = method
-    return Scatter(chosen, tuple(str(item.value) for item in shape.sequence(names, "parameters")), node.where)
+    over = tuple(str(item.value) for item in shape.sequence(names, "parameters"))
+    sizes = {key: _size(scheduler, key, what) for key in ("batchsize", "partitionsize")}
+    if all(sizes.values()):
+        raise SpecError(f"{what} has both batchsize and partitionsize", where=scheduler.where, hint="keep one of them")
+    return Scatter(chosen, over, node.where, **sizes)
+
+
+def _size(scheduler: Node, key: str, what: str) -> int | None:
+    node = shape.mapping(scheduler, what).get(key)
+    if node is None:
+        return None
+    if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 1:
+        raise SpecError(f"{key} must be a whole number above 0, not {node.value!r}", where=node.where)
+    return node.value
 
 
 def _step(node: Node, what: str, raw: bool) -> StepSpec:

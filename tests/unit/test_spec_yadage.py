@@ -127,7 +127,16 @@ def test_the_flattened_source_reads_back_as_the_same_workflow():
         ("outputmap: {x: out}", "publish: {x: out}", "has no key 'publish'", (22, 20), "did you mean"),
         ("          outputmap: {x: out}\n", "", "lacks the key 'outputmap'", (21, 11), None),
         ("      step: *step\n", "", "the scheduler of 'two' lacks the key 'step'", (26, 7), None),
-        ("out: 1\n", "out: 1\n      batchsize: 2\n", "has 'batchsize'", (30, 18), "does not read it yet"),
+        ("out: 1\n", "out: 1\n      register_values: {}\n", "has 'register_values'", (30, 24), "does not read it yet"),
+        ("out: 1\n", "out: 1\n      batchsize: 2\n", "has no key 'batchsize'", (30, 18), "known here"),
+        ("      scatter:\n", "      batchsize: 0\n      scatter:\n", "batchsize must be a whole number", (9, 18), None),
+        (
+            "      scatter:\n",
+            "      batchsize: 2\n      partitionsize: 2\n      scatter:\n",
+            "has both batchsize and partitionsize",
+            (5, 7),
+            "keep one",
+        ),
     ],
 )
 def test_what_is_wrong_where_and_what_next(old, new, message, place, hint):
