@@ -10,7 +10,7 @@
     ├── StatisticsError         7   a fit did not converge: never a number
     ├── LockedError             8   another runner has this run directory
     ├── StorageError            9   no space, or not writable
-    └── Interrupted       130/143   Ctrl-C or SIGTERM; finished steps are kept
+    └── Interrupted   129/130/143   a closed terminal, Ctrl-C or SIGTERM; finished steps are kept
 
 >>> error = SpecError("unknown stage 'genrate'", where=Location("workflow.yml", 7, 5), hint="did you mean 'generate'?")
 >>> print(error)
@@ -128,7 +128,7 @@ class StorageError(RecastError):
 
 
 class Interrupted(RecastError):
-    """Ctrl-C (130) or SIGTERM (143)."""
+    """A closed terminal (129), Ctrl-C (130) or SIGTERM (143)."""
 
     kind = "interrupted"
 

@@ -75,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and gives the exit code: the table is in README."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, _terminated)
     try:
         code = app(words, prog_name="recast-dm", standalone_mode=False)
     except BrokenPipeError:
@@ -121,10 +123,12 @@ def _defect(error: BaseException) -> RecastError:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, taken the way Ctrl-C is."""
+    """SIGTERM, or a terminal that was closed, taken the way Ctrl-C is."""
 
-    signal_number = signal.SIGTERM
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal_number = number
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    raise _Terminated(number)

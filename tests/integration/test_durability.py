@@ -78,7 +78,7 @@ def started(workdir: Path) -> dict[str, str]:
     return {record["step"]: record["execution"]["container_id"] for record in records}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_run_leaves_no_container_and_goes_on(
     slow_capsule: Path, tmp_path: Path, docker: Docker, number: int, code: int
 ) -> None:
