@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from recast_dm import reinterpret, runtimes
+from recast_dm import reinterpret, runtimes, store
 from recast_dm.backends.local import Local
 from recast_dm.capsule import Capsule, open_capsule
 from recast_dm.cli import limit, options, progress, view
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Observer
+from recast_dm.errors import StorageError
 
 Start = Callable[[Capsule, Local, Path, Observer], reinterpret.Result]
 
@@ -30,7 +32,7 @@ def execute(
     capsule = open_capsule(capsule_path)
     engine = runtimes.find(runtime)
     directory = options.run_directory(workdir)
-    backend = Local(runtime=engine, jobs=jobs, cache=StepCache(options.DEFAULTS.cache_dir) if cache else None)
+    backend = Local(runtime=engine, jobs=jobs, cache=_cache() if cache else None)
     try:
         with progress.observer(quiet=quiet) as observer:
             result = start(capsule, backend, directory, observer)
@@ -41,3 +43,16 @@ def execute(
         view.document(result.document(plots))
     else:
         view.out(limit.table(result, plots))
+
+
+def _cache() -> StepCache | None:
+    """The cache of finished steps; none, with a warning, where it cannot be written: a run does not need it."""
+    place = options.DEFAULTS.cache_dir
+    try:
+        if os.access(store.make_directory(place), os.W_OK):
+            return StepCache(place)
+        reason = f"{place} is not writable"
+    except StorageError as error:
+        reason = error.message
+    view.say(f"warning: finished steps are not cached: {reason} (RECAST_DM_CACHE_DIR names another place)")
+    return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+from recast_dm.cli import view
 from recast_dm.cli.view import number
 from recast_dm.cli.view import table as columns
 from recast_dm.reinterpret import Result
@@ -21,7 +23,11 @@ def plots(result: Result) -> tuple[Path, ...]:
     """Draws the result's spectrum into the run directory."""
     from recast_dm.report import spectrum
 
-    return spectrum.draw(result)
+    try:
+        return spectrum.draw(result)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with a picture, the result is shown
+        view.say(f"warning: no plot: {type(error).__name__}: {error}")
+        return ()
 
 
 def table(result: Result, drawn: tuple[Path, ...]) -> str:
@@ -35,6 +41,7 @@ def _head(result: Result) -> list[str]:
     if result.point:
         shown = ", ".join(f"{name}={value:g}" for name, value in result.point.parameters.items())
         lines.append(f"{result.point.model}: {shown}")
+        lines += [f"  with -p {name}={json.dumps(value)}" for name, value in result.overrides.items()]
         lines += [f"  note: {finding.text}" for finding in result.point.validity if not finding.ok]
     return lines
 
@@ -53,13 +60,20 @@ def _limit(result: Result) -> list[str]:
     expected = "expected to be" if limit.excluded_expected else "not expected to be"
     order = f", {result.point.order}" if result.point else ""
     return [
-        f"sigma = {number(limit.sigma_pb, 4)} pb +- {100 * limit.sigma_pb_mc_error / limit.sigma_pb:.1f} % (MC){order}",
+        f"sigma = {number(limit.sigma_pb, 4)} pb +- {100 * limit.sigma_pb_mc_error / limit.sigma_pb:.2g} % (MC){order}",
         "",
         columns(rows),
         "",
         f"{verdict} at 95 % CL ({expected})",
+        *(["  (within the MC error: generate more events)"] if _close(result) else []),
         f"bins treated as {limit.correlation_model}; MC error of the limit {100 * limit.mu_upper_obs_mc_error:.1f} %",
     ]
+
+
+def _close(result: Result) -> bool:
+    """Whether the MC error could turn the verdict."""
+    limit = result.limit
+    return limit is not None and abs(limit.mu_upper_obs - 1) < limit.mu_upper_obs * limit.mu_upper_obs_mc_error
 
 
 def _band(five: tuple[float, ...]) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import signal
 import sys
 import tempfile
@@ -75,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and gives the exit code: the table is in README."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, _terminated)
@@ -102,7 +106,8 @@ def _ours(error: BaseException) -> RecastError:
 
 def _fail(error: RecastError, as_json: bool) -> int:
     if as_json:
-        view.document(error.document())
+        with contextlib.suppress(OSError):  # then the message on stderr and the exit code have to do
+            view.document(error.document())
     view.error(error)
     return error.exit_code
 

@@ -177,4 +177,4 @@ def observer(*, quiet: bool) -> Lines | Live | Silent:
     """The progress view for where stderr goes."""
     if quiet:
         return Silent()
-    return Live() if sys.stderr.isatty() else Lines()
+    return Live() if sys.stderr is not None and sys.stderr.isatty() else Lines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,9 @@ def out(text: str) -> None:
 
 def say(text: str) -> None:
     """Anything that is not a result, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it: the result is on stdout
+            print(text, file=sys.stderr, flush=True)
 
 
 def document(value: Any) -> None:

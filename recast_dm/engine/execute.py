@@ -153,8 +153,11 @@ class _Loop:
         self._worker.stop.set()
         waiting = set(running)
         while waiting:
-            self._runtime.sweep(self._worker.run_id)
-            _, waiting = wait(waiting, timeout=1)
+            try:
+                self._runtime.sweep(self._worker.run_id)
+                _, waiting = wait(waiting, timeout=1)
+            except KeyboardInterrupt:
+                continue  # once is enough
 
     def _complete(self) -> None:
         """A workflow in which something never ran has not succeeded."""

@@ -25,6 +25,8 @@ from recast_dm.model import StepId, Value
 
 RUN_SCHEMA = "recast-dm/run/1"
 STEP_SCHEMA = "recast-dm/step/1"
+IDENTITY = ("analysis", "capsule", "model", "parameters", "initdata")
+"""What of run.json must be the same when a run is resumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,9 @@ class RunDirectory:
             self._lock = None
 
     def _refuse_foreign(self) -> None:
-        """A directory full of somebody else's files is not a run directory."""
+        """A directory full of somebody else's files is not a run directory, and no capsule gets files of a run."""
+        if any((place / "capsule.json").is_file() for place in (self.root, *self.root.parents)):
+            raise UsageError(f"{self.root} lies in a capsule", hint="choose another --workdir")
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"{self.root} is a file, not a directory", hint="choose another --workdir")
         if self.root.is_dir() and not (self.root / "run.json").exists():
@@ -108,7 +112,13 @@ class RunDirectory:
     def identify(self, about: Mapping[str, Any]) -> str:
         """Writes run.json, keeping the id of an earlier start. Gives the run's id."""
         path = self.root / "run.json"
-        run_id = store.read_json(path, RUN_SCHEMA)["id"] if path.exists() else uuid.uuid4().hex[:12]
+        earlier = store.read_json(path, RUN_SCHEMA) if path.exists() else {}
+        for name in (name for name in IDENTITY if name in earlier and name in about):
+            if earlier[name] != about[name]:
+                raise UsageError(
+                    f"{self.root} holds a run with another {name}", hint="choose another --workdir; one is for one run"
+                )
+        run_id = earlier.get("id") or uuid.uuid4().hex[:12]
         store.write_atomic(path, store.pretty({"schema": RUN_SCHEMA, "id": run_id, **about}))
         return str(run_id)
 

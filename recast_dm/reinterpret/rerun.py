@@ -44,6 +44,7 @@ class Result:
     finished: Finished
     limit: Limit | None
     closure: tuple[Closure, ...]
+    overrides: Mapping[str, Any]
 
     def file(self, relpath: str) -> Path:
         return result_file(self.finished.directory, relpath)
@@ -55,6 +56,7 @@ class Result:
             "capsule": self.capsule.digest,
             "model": self.point.model if self.point else None,
             "parameters": dict(self.point.parameters) if self.point else None,
+            "overrides": dict(self.overrides),
         }
         rest = {
             "images": [image.document() for image in self.capsule.images],
@@ -147,7 +149,7 @@ def run(
     example = capsule.analysis.example
     point = point_of(example.model, example.parameters or {})[0] if example.model else None
     initdata = inputs.override(capsule.analysis, capsule.initdata, overrides or {})
-    return _execute(capsule, point, initdata, backend, directory, observer)
+    return _execute(capsule, point, initdata, overrides or {}, backend, directory, observer)
 
 
 def rerun(
@@ -168,13 +170,14 @@ def rerun(
     point, feeds = point_of(model, values)
     carried = inputs.signal_inputs(capsule.analysis.signal, feeds, model)
     initdata = {**inputs.override(capsule.analysis, capsule.initdata, overrides or {}), **carried}
-    return _execute(capsule, point, initdata, backend, directory, observer)
+    return _execute(capsule, point, initdata, overrides or {}, backend, directory, observer)
 
 
 def _execute(
     capsule: Capsule,
     point: Point | None,
     initdata: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     backend: Local,
     directory: Path,
     observer: events.Observer,
@@ -203,7 +206,7 @@ def _execute(
     if LIMIT_RESULT in analysis.results:
         limit = read_limit(result_file(finished.directory, analysis.results[LIMIT_RESULT]))
     closure = compare(analysis.closure, point.model, point.parameters, limit) if limit and point else ()
-    return Result(capsule=capsule, point=point, finished=finished, limit=limit, closure=closure)
+    return Result(capsule=capsule, point=point, finished=finished, limit=limit, closure=closure, overrides=overrides)
 
 
 def _statistics_error(analysis: Analysis, error: StepFailed) -> StatisticsError | None:

@@ -94,11 +94,11 @@ class Runtime(Protocol):
 
 
 def runner_id(pid: int | None = None) -> str:
-    """A process of this machine, told apart from a later one with the same pid by when it started.
+    """A process, told apart from a later one with the same pid by when it started, and from one elsewhere by where.
 
     >>> runner_lives(runner_id())
     True
-    >>> runner_lives("1.0")
+    >>> runner_lives(f"1.0.{_space()}")
     False
     """
     number = pid or os.getpid()
@@ -106,13 +106,25 @@ def runner_id(pid: int | None = None) -> str:
         started = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         started = "gone"
-    return f"{number}.{started}"
+    return f"{number}.{started}.{_space()}"
 
 
 def runner_lives(runner: str) -> bool:
-    """Whether the process that `runner_id` named is still there."""
-    pid = runner.partition(".")[0]
-    return pid.isdecimal() and not runner.endswith(".gone") and runner_id(int(pid)) == runner
+    """Whether the process that `runner_id` named may still be there. One that cannot be seen from here may."""
+    pid, _, rest = runner.partition(".")
+    started, _, space = rest.partition(".")
+    if not pid.isdecimal() or space != _space():
+        return True
+    return started != "gone" and runner_id(int(pid)) == runner
+
+
+def _space() -> str:
+    """Where a pid means something: this boot of this machine, in this namespace of processes."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+        return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return "unknown"
 
 
 def find(name: str) -> Runtime:

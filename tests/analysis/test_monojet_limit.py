@@ -188,7 +188,7 @@ def test_a_best_fit_that_is_not_the_best_is_an_error(few_bins):
     likelihood = limit.Likelihood(model, data)
     pars, nll = likelihood.best_fit("data")
     likelihood.best["data"] = pars, nll + 1.0
-    with pytest.raises(ConvergenceError, match="the best fit to the data is not the best"):
+    with pytest.raises(ConvergenceError, match="a fit to the data did not converge"):
         likelihood.q("data", float(pars[likelihood.index]) + 1e-6)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from recast_dm.config import container_user
 from recast_dm.model import Image
-from recast_dm.runtimes import Job, Limits, Outcome, Runtime, runner_id
+from recast_dm.runtimes import Job, Limits, Outcome, Runtime, _space, runner_id
 from recast_dm.runtimes.docker import RUN_LABEL, Docker
 from recast_dm.runtimes.fake import FakeRuntime
 
@@ -172,7 +172,9 @@ class TestDocker:
     def test_containers_of_a_dead_runner_are_swept_by_the_next(self, start: Start, docker: Docker) -> None:
         began = threading.Event()
         thread = threading.Thread(
-            target=lambda: start("echo up; sleep 300", line=lambda _: began.set(), run="left", runner="999999.1")
+            target=lambda: start(
+                "echo up; sleep 300", line=lambda _: began.set(), run="left", runner=f"999999.1.{_space()}"
+            )
         )
         thread.start()
         assert began.wait(30)

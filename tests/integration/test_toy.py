@@ -11,6 +11,7 @@ from recast_dm.backends.local import Local
 from recast_dm.capsule import open_capsule
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Event, StepFinished
+from recast_dm.errors import UsageError
 from recast_dm.runtimes.docker import Docker
 
 
@@ -62,4 +63,6 @@ def test_every_way_to_finish(toy_capsule: Path, backend: Local, tmp_path: Path) 
     assert how(POINT, "one") == {"ran"}
     assert how(POINT, "one") == {"kept"}
     assert how(POINT, "two") == {"cached"}
-    assert how({**POINT, "m_med": "1600"}, "two") == {"ran"}
+    assert how({**POINT, "m_med": "1600"}, "three") == {"ran"}
+    with pytest.raises(UsageError, match="another parameters"):
+        how({**POINT, "m_med": "1700"}, "two")

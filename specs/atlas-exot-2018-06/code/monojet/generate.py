@@ -54,6 +54,7 @@ PATIENCE = 150
 MAX_TRIES_PER_EVENT = 20_000
 ATTEMPTS_PER_EVENT = 10.0
 BATCH = 1000
+MAX_SEED = 900_000_000
 ETA_MAX = 4.9
 SCHEMA = "monojet/generation/1"
 WIDTH_TOLERANCE = 0.05
@@ -336,6 +337,8 @@ def sample(
     """Generate `events` events whose recoil lies in one of the slices, and the counts that weigh them."""
     if events < 1:
         raise InputError(f"events is {events}; at least one is needed")
+    if not 1 <= seed <= MAX_SEED:
+        raise InputError(f"seed is {seed}; Pythia takes 1 to {MAX_SEED} (0 would be the clock)")
     slices = RecoilSlices(edges_gev=edges_gev, events=events)
     hook = recoil_slices_hook(slices, signal.recoil_id)  # Pythia holds no reference: this name keeps it alive
     pythia = start_pythia(signal, seed, hook)

@@ -46,8 +46,9 @@ def convergence() -> Iterator[None]:
 
     try:
         yield
-    except FailedMinimization as error:
-        raise ConvergenceError(f"a fit did not converge: {str(error).splitlines()[0]}") from error
+    except (FailedMinimization, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConvergenceError(f"a fit did not converge; more events may help: {reason}") from error
 
 
 def cls_from_q(q: float, q_asimov: float) -> float:
@@ -113,7 +114,7 @@ class Likelihood:
             self.fixed[name, mu] = float(nll)
         ratio = self.fixed[name, mu] - best
         if not ratio > -NOISE:
-            raise ConvergenceError(f"the best fit to the {name} is not the best: {-ratio:.3g} at mu = {mu:.4g}")
+            raise ConvergenceError(f"a fit to the {name} did not converge; more events may help")
         return max(ratio, 0.0)
 
     def cls_observed(self, mu: float) -> float:
