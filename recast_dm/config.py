@@ -17,7 +17,6 @@ class Config:
 
     cache_dir: Path
     runtime: str
-    colour: bool | None
     jobs: int
 
     @classmethod
@@ -32,8 +31,7 @@ class Config:
         env = os.environ if environ is None else environ
         cache_home = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME") or "/") / ".cache")
         cache_dir = Path(env.get("RECAST_DM_CACHE_DIR") or Path(cache_home) / "recast-dm")
-        colour = True if env.get("FORCE_COLOR") else False if env.get("NO_COLOR") else None
-        return cls(cache_dir.absolute(), env.get("RECAST_DM_RUNTIME") or "auto", colour, processors())
+        return cls(cache_dir.absolute(), env.get("RECAST_DM_RUNTIME") or "auto", processors())
 
 
 def processors() -> int:

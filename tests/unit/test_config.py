@@ -27,14 +27,6 @@ def test_where_the_cache_lies(environ, expected):
     assert str(Config.from_environment(environ).cache_dir) == expected
 
 
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [({}, None), ({"NO_COLOR": "1"}, False), ({"FORCE_COLOR": "1"}, True), ({"NO_COLOR": ""}, None)],
-)
-def test_colour(environ, expected):
-    assert Config.from_environment(environ).colour is expected
-
-
 def test_the_runtime_and_the_processors():
     assert Config.from_environment({}).runtime == "auto"
     assert Config.from_environment({"RECAST_DM_RUNTIME": "podman"}).runtime == "podman"
