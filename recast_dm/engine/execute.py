@@ -77,7 +77,7 @@ class _Loop:
         self._missing: dict[StepId, int] = {}
         self._about = runtime.about()
         run_id = rundir.identify({**request.about, "runtime": self._about.name, "started": now()})
-        self._worker = Worker(request, rundir, runtime, cache, observer, run_id)
+        self._worker = Worker(request, rundir, runtime, self._about, cache, observer, run_id)
 
     def run(self) -> Finished:
         began = time.monotonic()

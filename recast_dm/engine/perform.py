@@ -25,7 +25,7 @@ from recast_dm.engine.cache import StepCache
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import IntegrityError, Interrupted, StepFailed, storage_error
 from recast_dm.model import INIT, Image, Step, StepId, Workflow
-from recast_dm.runtimes import Job, Limits, Runtime, runner_id
+from recast_dm.runtimes import About, Job, Limits, Runtime, runner_id
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
 LAST_LINES = 15
@@ -53,6 +53,7 @@ class Worker:
         request: Request,
         rundir: RunDirectory,
         runtime: Runtime,
+        about: About,
         cache: StepCache | None,
         observer: events.Observer,
         run_id: str,
@@ -62,7 +63,7 @@ class Worker:
         self._runtime = runtime
         self._cache = cache
         self._observer = observer
-        self._about = runtime.about()
+        self._about = about
         self._cpu = config.cpu_features()
         self.run_id = run_id
         self.stop = threading.Event()
@@ -73,16 +74,17 @@ class Worker:
         image = self._request.images[step.spec.environment.reference]
         parts = keys.parts(step, image, trees)
         key = keys.of(parts)
-        record, how = self._kept(step, key, parts), "kept"
+        how: events.How = "kept"
+        record = self._kept(step, key, parts)
         if record is None:
             try:
                 self._rundir.clear(step.id)
-                record, how = self._cached(step, key, parts), "cached"
+                how, record = "cached", self._cached(step, key, parts)
                 if record is None:
-                    record, how = self._made(step, key, parts, image), "ran"
+                    how, record = "ran", self._made(step, key, parts, image)
             except OSError as error:
                 raise storage_error(error, f"keep the outputs of {step.id}") from None
-        self._observer(events.StepFinished(step.id, how, time.monotonic() - began))  # type: ignore[arg-type]  # a How
+        self._observer(events.StepFinished(step.id, how, time.monotonic() - began))
         return record
 
     def _kept(self, step: Step, key: str, parts: Mapping[str, Any]) -> Record | None:
@@ -99,16 +101,7 @@ class Worker:
         if not intact:
             self._observer(events.Warned(f"{step.id}: its files have changed since they were recorded; it runs again"))
             return None
-        published = publishers.publish(step, tree.names())
-        return Record(
-            step=step.id,
-            key=key,
-            key_parts=parts,
-            tree=tree,
-            published=published,
-            execution=execution,
-            reused=reused,
-        )
+        return _record(step, key, parts, tree, execution, reused)
 
     def _cached(self, step: Step, key: str, parts: Mapping[str, Any]) -> Record | None:
         entry = self._cache.get(key) if self._cache else None
@@ -210,18 +203,29 @@ class Worker:
         execution: Mapping[str, Any],
         reused: str | None,
     ) -> Record:
-        published = publishers.publish(step, tree.names())
-        record = Record(
-            step=step.id,
-            key=key,
-            key_parts=parts,
-            tree=tree,
-            published=published,
-            execution=execution,
-            reused=reused,
-        )
+        record = _record(step, key, parts, tree, execution, reused)
         self._rundir.write(record)
         return record
+
+
+def _record(
+    step: Step,
+    key: str,
+    parts: Mapping[str, Any],
+    tree: store.Tree,
+    execution: Mapping[str, Any],
+    reused: str | None,
+) -> Record:
+    """What is known of a finished step; what it published follows from its files."""
+    return Record(
+        step=step.id,
+        key=key,
+        key_parts=parts,
+        tree=tree,
+        published=publishers.publish(step, tree.names()),
+        execution=execution,
+        reused=reused,
+    )
 
 
 def _failure(step: Step, job: Job, exit_code: int, reason: str) -> StepFailed:

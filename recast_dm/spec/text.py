@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -119,8 +119,6 @@ def parse(text: str, name: str = "<text>") -> Node:
 
 class _Builder:
     """Turns a stream of YAML events into one tree of nodes, within bounds."""
-
-    _CONSTRUCT: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, name: str, events: Iterator[Any]) -> None:
         self._name = name

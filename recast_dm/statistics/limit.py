@@ -10,7 +10,6 @@ from pathlib import Path
 from recast_dm import schemas
 from recast_dm.errors import StatisticsError
 
-STAGE_SCHEMA = "recast-dm/limit-stage/1"
 LEVEL = 0.05
 """A signal is excluded at 95 % CL when its CLs is below this."""
 NO_CONVERGENCE = 7
