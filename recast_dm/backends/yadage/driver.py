@@ -1,30 +1,43 @@
-"""Upstream yadage's own expansion of a workflow, as JSON. Runs as a subprocess, in upstream's environment.
+"""Upstream yadage's own expansion and execution of a workflow, as JSON. Runs in upstream's environment.
 
 Nothing of recast_dm is imported here, and nothing is re-implemented: upstream loads and validates the spec,
 upstream's rules are applied by upstream's loop until none applies, and upstream's prepublishing says what
-each step will publish. No step is ever submitted, so no container and no command runs.
+each step will publish. Where a request asks only for the expansion, no step is ever submitted, so no container and no
+command runs; where it asks for the execution, upstream's loop runs to its end on upstream's multiproc backend, which is
+the one that `yadage-run` takes when none is named.
 
 A request a line on standard input, an answer a line on standard output; all that upstream prints goes to
 standard error. A request:
 
-    {"toplevel": dir, "workflow": "workflow.yml", "initdata": {...}, "initdir": dir or null, "workdir": dir}
+    {"kind": "expand" or "execute", "toplevel": dir, "workflow": "workflow.yml", "initdata": {...},
+     "initdir": dir or null, "workdir": dir, "jobs": 2}
 
-An answer is `{"graph": {...}}`, see `graph_document`, or `{"error": {"kind", "type", "message", "path",
-"raised_in"}}` where kind is `spec` (upstream refuses the document), `expansion` (upstream fails on it later)
-or `tool` (upstream is not there).
+An answer is `{"graph": {...}}`, see `graph_document`, with `"outcomes": [...]` and `"succeeded"` beside it after an
+execution, see `outcome_document`; or `{"error": {"kind", "type", "message", "path", "raised_in"}}` where kind is `spec`
+(upstream refuses the document), `expansion` (upstream fails on it later, as long as nothing was executed),
+`execution` (upstream's loop itself fails) or `tool` (upstream is not there).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 DEEPEST_RECURSION = 100_000
 """Upstream recurses once for every round of rules: a chain of n stages needs n levels."""
+
+
+UPDATE_INTERVAL = 0.005
+"""Seconds between two rounds of upstream's polling loop."""
+BOOKKEEPING = re.compile(r"_packtivity|_yadage|_yadage_parmount_\d+\.txt")
+"""What upstream itself leaves in a work directory."""
 
 
 class UpstreamError(Exception):
@@ -133,7 +146,7 @@ def node_document(workflow: Any, node: Any) -> dict[str, Any]:
         "inputs": state.readonly,
         "parameters": parameters.json(),
         "depends_on": list(workflow.dag.predecessors(node.identifier)),
-        "prepublished": node.has_result(),
+        "prepublished": node.expected_result is not None,
         "published": node.result.json() if node.has_result() else None,
     }
 
@@ -149,22 +162,114 @@ def has_scopes(workflow: Any, rule: Any) -> bool:
     return bool(JsonPointer(rule.offset).resolve(workflow.stepsbystage).get(rule.rule.name))
 
 
+def execute(controller: Any, jobs: int) -> bool:
+    """Run upstream's loop to its end; whether it says that the workflow succeeded.
+
+    Upstream raises one RuntimeError for a step that failed, which is an outcome, and others for what its loop cannot
+    go on with, which are errors. Steps that still run are awaited: they hold the work directory.
+    """
+    import adage  # type: ignore[import-not-found,unused-ignore]
+    from yadage.utils import setupbackend_fromstring  # type: ignore[import-not-found,unused-ignore]
+
+    backend = setupbackend_fromstring(f"multiproc:{jobs}")
+    pool = backend.backends["packtivity"].pool
+    controller.backend = backend
+    try:
+        adage.rundag(controller=controller, default_trackers=False, update_interval=UPDATE_INTERVAL)
+    except Exception as error:
+        if str(error) != "workflow finished but failed":
+            raise UpstreamError("execution", error) from error
+        return False
+    finally:
+        pool.close()
+        pool.join()
+    return True
+
+
+def outcome_document(node: Any) -> dict[str, Any]:
+    """How a node ended: its state, what it published, the files that it left, and why it failed."""
+    state = str(node.state)
+    workdir = node.task.state.readwrite[0] if node.task.state.readwrite else None
+    return {
+        "id": node.identifier,
+        "state": {"SUCCESS": "succeeded", "FAILED": "failed"}.get(state, "never run"),
+        "published": node.result.json() if state == "SUCCESS" else None,
+        "failure": why(node) if state == "FAILED" else None,
+        "files": [file_document(workdir, path) for path in sorted(files_below(workdir))] if workdir else [],
+    }
+
+
+def why(node: Any) -> str:
+    """The exception of a node that failed, in one line."""
+    if not hasattr(node.resultproxy, "proxy"):  # upstream publishes without a process in the foreground
+        return "what it published is empty"
+    try:
+        node.resultproxy.proxy.get()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is what is asked for
+        return traceback.format_exception_only(type(error), error)[-1].strip()
+    return "unknown"
+
+
+def files_below(root: str) -> Iterator[str]:
+    """Every regular file, relative to the root, without what upstream keeps there for itself."""
+    for path in Path(root).rglob("*"):
+        relative = path.relative_to(root)
+        if not BOOKKEEPING.fullmatch(relative.parts[0]) and path.is_file() and not path.is_symlink():
+            yield str(relative)
+
+
+def file_document(root: str, relative: str) -> dict[str, Any]:
+    path = Path(root, relative)
+    with path.open("rb") as file:
+        return {
+            "path": relative,
+            "size": path.stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
+
+
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         controller = load(request)
-        expand(controller)
-        return {"graph": graph_document(controller.adageobj)}
+        if request["kind"] == "expand":
+            expand(controller)
+            return documents(controller)
+        succeeded = execute(controller, request["jobs"])
+        return {**documents(controller, executed=True), "succeeded": succeeded}
     except UpstreamError as refusal:
         traceback.print_exc()
         return {"error": refusal.document()}
 
 
+def documents(controller: Any, executed: bool = False) -> dict[str, Any]:
+    """What became of the workflow. Values that upstream publishes and JSON cannot hold are upstream's failure."""
+    workflow = controller.adageobj
+    try:
+        document: dict[str, Any] = {"graph": graph_document(workflow)}
+        if executed:
+            nodes = [workflow.dag.getNode(identifier) for identifier in workflow.dag.nodes()]
+            document["outcomes"] = [outcome_document(node) for node in nodes]
+        json.dumps(document)
+    except Exception as error:
+        raise UpstreamError("execution" if executed else "expansion", error) from error
+    return document
+
+
 def main() -> None:
-    """Answer every line of standard input; what upstream prints goes to standard error."""
+    """Answer every line of standard input; what upstream prints goes to standard error.
+
+    Commands that upstream runs on this host inherit the standard streams: they may neither read the requests nor write
+    among the answers. Directories are listed in the order of the alphabet, where upstream takes the order of the disk.
+    """
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     sys.setrecursionlimit(DEEPEST_RECURSION)
-    for line in sys.stdin:
+    listdir = os.listdir
+    os.listdir = lambda *place: sorted(listdir(*place))  # type: ignore[assignment]
+    for line in requests:
         answers.write(json.dumps(answer(json.loads(line))) + "\n")
         answers.flush()
 

@@ -1,4 +1,4 @@
-"""What upstream says a workflow expands to, in our words: the same StepId, Path and Dir that the engine uses.
+"""What upstream says of a workflow, in our words: the same StepId, Path and Dir that the engine uses.
 
 Upstream knows host paths; here each of them becomes the step that owns it. A node of a nested workflow keeps
 the way to it in its stage: the first step of stage `fit`, in the second workflow that stage `scan` made, is
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from recast_dm.model import INIT, Dir, Path, StepId, Value
 
@@ -47,17 +47,81 @@ class Graph:
         return next(node for node in self.nodes if node.id == step)
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A regular file in a step's work directory; `path` is relative to it."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a step ended in upstream's hands. `failure` is upstream's text where it failed."""
+
+    step: StepId
+    state: Literal["succeeded", "failed", "never run"]
+    published: Value
+    files: tuple[OutputFile, ...]
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """An executed workflow. `succeeded` is what upstream says, also of a workflow in which stages never became ready.
+
+    `places` are the host directories of the steps that have one, and of the init files.
+    """
+
+    graph: Graph
+    outcomes: tuple[Outcome, ...]
+    succeeded: bool
+    places: Mapping[StepId, str]
+
+    def outcome(self, step: StepId) -> Outcome:
+        return next(outcome for outcome in self.outcomes if outcome.step == step)
+
+
 def read_graph(document: Mapping[str, Any], initdir: str) -> Graph:
     """The driver's document as values; `initdir` is where the init files lie on the host."""
-    nodes = document["nodes"]
-    ids = {node["id"]: StepId(_stage(node), node["index"]) for node in nodes}
-    places = {node["workdir"]: ids[node["id"]] for node in nodes if node["workdir"]}
-    symbolic = _Symbolic({initdir: INIT} | places)
+    ids = _ids(document)
+    symbolic = _Symbolic(_places(document, ids, initdir))
     return Graph(
-        nodes=tuple(_node(node, ids, symbolic) for node in nodes),
+        nodes=tuple(_node(node, ids, symbolic) for node in document["nodes"]),
         unapplied=tuple(_stage(stage) for stage in document["unapplied"]),
         without_steps=tuple(_stage(stage) for stage in document["without_steps"]),
     )
+
+
+def read_execution(answer: Mapping[str, Any], initdir: str) -> Execution:
+    """The driver's answer to an execution as values."""
+    ids = _ids(answer["graph"])
+    places = _places(answer["graph"], ids, initdir)
+    symbolic = _Symbolic(places)
+    return Execution(
+        graph=read_graph(answer["graph"], initdir),
+        outcomes=tuple(
+            Outcome(
+                step=ids[outcome["id"]],
+                state=outcome["state"],
+                published=symbolic.value(outcome["published"]),
+                files=tuple(OutputFile(**file) for file in outcome["files"]),
+                failure=outcome["failure"],
+            )
+            for outcome in answer["outcomes"]
+        ),
+        succeeded=answer["succeeded"],
+        places={step: place for place, step in places.items()},
+    )
+
+
+def _ids(document: Mapping[str, Any]) -> dict[str, StepId]:
+    return {node["id"]: StepId(_stage(node), node["index"]) for node in document["nodes"]}
+
+
+def _places(document: Mapping[str, Any], ids: Mapping[str, StepId], initdir: str) -> dict[str, StepId]:
+    return {initdir: INIT} | {node["workdir"]: ids[node["id"]] for node in document["nodes"] if node["workdir"]}
 
 
 def _stage(document: Mapping[str, Any]) -> str:
