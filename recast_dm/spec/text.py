@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,9 @@ from recast_dm.errors import Location, SpecError
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_ALIASES = 1000
-MAX_NODES = 200_000
+MAX_NODES = 100_000
+MAX_NUMBER = 10_000
+"""Characters in a plain scalar that may still be a number: looking further costs memory by the megabyte."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOOL = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
@@ -72,23 +75,38 @@ def read(path: Path, shown_as: str | None = None) -> Node:
     """
     name = shown_as or str(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise SpecError(
-                f"the file has {size} bytes; a specification may have {MAX_BYTES}",
-                where=Location(name, 1),
-                hint="data belongs into a file of its own that the specification names",
-            )
-        text = path.read_text(encoding="utf-8")
+        return decode(_bytes(path, name), name)
     except FileNotFoundError:
         raise SpecError(f"{name} does not exist", hint="check the path; `ls` its directory") from None
-    except IsADirectoryError:
-        raise SpecError(f"{name} is a directory, not a YAML file") from None
-    except UnicodeDecodeError as error:
-        raise SpecError(f"not UTF-8 text (byte {error.start})", where=Location(name, 1)) from None
     except OSError as error:
         raise SpecError(f"cannot read {name}: {error.strerror}") from None
-    return parse(text, name)
+
+
+def _bytes(path: Path, name: str) -> bytes:
+    """What is in a file, and never more than is allowed: a file may grow, and some have no size or no end."""
+    about = path.stat()
+    if stat.S_ISDIR(about.st_mode):
+        raise SpecError(f"{name} is a directory, not a YAML file")
+    if not stat.S_ISREG(about.st_mode):
+        raise SpecError(f"{name} is not a regular file", hint="write the text into a file first")
+    if about.st_size <= MAX_BYTES:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) <= MAX_BYTES:
+            return data
+    raise SpecError(
+        f"the file has {max(about.st_size, MAX_BYTES + 1)} bytes; a specification may have {MAX_BYTES}",
+        where=Location(name, 1),
+        hint="data belongs into a file of its own that the specification names",
+    )
+
+
+def decode(data: bytes, name: str) -> Node:
+    """The document in the bytes of a file."""
+    try:
+        return parse(data.decode("utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise SpecError(f"not UTF-8 text (byte {error.start})", where=Location(name, 1)) from None
 
 
 def parse(text: str, name: str = "<text>") -> Node:
@@ -126,6 +144,7 @@ class _Builder:
         self._anchors: dict[str, Node] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
         self._nodes: list[Node] = []  # keeps every id in _sizes alive
+        self._count = 0
         self._aliases = 0
         self._merged = 0
         self._resolver: Any = _Resolver()
@@ -148,6 +167,9 @@ class _Builder:
     def _node(self, event: Any, depth: int) -> Node:
         where = self._where(event)
         items: tuple[Node, ...] = ()
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise SpecError(f"more than {MAX_NODES} values", where=where)
         if depth > MAX_DEPTH:
             raise SpecError(f"nested more than {MAX_DEPTH} levels deep", where=where)
         if isinstance(event, yaml.AliasEvent):
@@ -169,7 +191,9 @@ class _Builder:
 
     def _measure(self, node: Node, items: tuple[Node, ...]) -> None:
         """Bounds the number of values and the depth as they are with aliases expanded."""
-        sizes = [self._sizes[id(item)] for item in items]
+        if not items:
+            return
+        sizes = [self._sizes.get(id(item), (1, 1)) for item in items]
         weight = 1 + sum(size[0] for size in sizes)
         height = 1 + max((size[1] for size in sizes), default=0)
         if weight > MAX_NODES:
@@ -202,16 +226,13 @@ class _Builder:
             merges = key == "<<" and getattr(event, "style", None) in (None, "")
             if key in places:
                 raise SpecError(
-                    f"the key {key!r} stands here twice",
+                    f"the key {key[:40]!r} stands here twice",
                     where=where,
                     hint=f"keep one of them; the first is at {places[key]}",
                 )
             places[key] = where
             if merges:
                 merged = self._merge(value)
-                self._merged += len(merged)
-                if self._merged > MAX_NODES:
-                    raise SpecError(f"more than {MAX_NODES} values come from `<<`", where=where)
             else:
                 entries[key] = value
         return merged | entries
@@ -220,6 +241,9 @@ class _Builder:
         if isinstance(node.value, tuple):
             return {k: v for item in reversed(node.value) for k, v in self._merge(item).items()}
         if isinstance(node.value, Mapping):
+            self._merged += len(node.value)
+            if self._merged > MAX_NODES:
+                raise SpecError(f"more than {MAX_NODES} values come from `<<`", where=node.where)
             return dict(node.value)
         raise SpecError("`<<` merges mappings only", where=node.where)
 
@@ -235,7 +259,13 @@ class _Builder:
 
     def _scalar(self, event: Any, where: Location) -> bool | int | float | str | None:
         tag = event.tag
-        if tag in (None, "!"):
+        if tag in (None, "!") and len(event.value) > MAX_NUMBER:
+            if event.implicit[0] and _may_be_a_number(event.value):
+                raise SpecError(
+                    f"a number of {len(event.value)} characters", where=where, hint="put it in quotes if it is a text"
+                )
+            tag = "tag:yaml.org,2002:str"
+        elif tag in (None, "!"):
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
         kind = tag.removeprefix("tag:yaml.org,2002:")
         text: str = event.value
@@ -253,6 +283,10 @@ class _Builder:
         except (ValueError, KeyError, OverflowError):
             raise SpecError(f"{text[:40]!r} is not a YAML {kind}", where=where) from None
         raise SpecError(f"the tag {tag!r} is not allowed", where=where, hint="write plain YAML")
+
+
+def _may_be_a_number(text: str) -> bool:
+    return text[0] in "+-.0123456789" and not text.strip("+-._:xeE0123456789abcdfABCDF")
 
 
 def _integer(text: str) -> int:
