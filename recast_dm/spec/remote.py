@@ -37,9 +37,8 @@ GITLAB_CERN = "gitlab.cern.ch"
 
 FORMS = "a directory, https://…, github:ORG/REPO[@REF][:SUBPATH] or gitlab-cern:GROUP/REPO[@REF][:SUBPATH]"
 ALLOW = "--allow-remote fetches it; or copy it into the directory of the analysis"
-_FORM = re.compile(
-    r"(?P<forge>github|gitlab-cern|gitlab):(?P<repo>[^@:\s]+(?::\d+(?=/)[^@:\s]+)?)(?:@(?P<ref>[^:\s]+))?(?::(?P<sub>\S*))?"
-)
+_REST = r"(?P<repo>[^@:\s]+)(?:@(?P<ref>[^:\s]+))?(?::(?P<sub>[^:\s]*))?"
+_FORM = re.compile(rf"(?P<forge>github|gitlab-cern|gitlab:(?P<host>[^/@:\s]+(?::\d+)?)(?=/)):?{_REST}")
 
 
 class Fetch(Protocol):
@@ -109,7 +108,7 @@ class Repository:
         if urlsplit(name).scheme:
             return Web(self.before).file(name)
         path = posixpath.normpath(posixpath.join(self.path, unquote(name)))
-        if path.startswith(("/", "..")):
+        if path.startswith(("/", "..")) or path == ".":
             raise ValueError("leaves the repository")
         url = f"{self.before}{quote(path, safe=self.safe)}{self.after}"
         return RemoteFile(url, Repository(self.before, self.after, self.safe, posixpath.dirname(path)))
@@ -143,18 +142,14 @@ def directory(toplevel: str, where: Location | None = None) -> Web | Repository:
     if toplevel.startswith(("http://", "https://")):
         return Web(toplevel.rstrip("/") + "/")
     found = _FORM.fullmatch(toplevel)
-    if not found or ".." in toplevel.split("/") or "/" not in found["repo"].strip("/"):
+    repo = found["repo"].strip("/") if found else ""
+    if not found or "/" not in repo or ".." in re.split("[/:@]", toplevel):
         raise SpecError(f"the toplevel {toplevel!r} cannot be read", where=where, hint=f"a toplevel is {FORMS}")
     path = (found["sub"] or "").strip("/")
     if found["forge"] == "github":
-        ref = quote(found["ref"] or "main", safe="/")
-        return Repository(f"{GITHUB}/{found['repo'].strip('/')}/{ref}/", "", "/", path)
-    host, repo = GITLAB_CERN, found["repo"].strip("/")
-    if found["forge"] == "gitlab":
-        host, _, repo = repo.partition("/")
-    ref = quote(found["ref"] or "master", safe="")
-    files = f"https://{host}/api/v4/projects/{quote(repo, safe='')}/repository/files/"
-    return Repository(files, f"/raw?ref={ref}", "", path)
+        return Repository(f"{GITHUB}/{repo}/{quote(found['ref'] or 'main', safe='/')}/", "", "/", path)
+    files = f"https://{found['host'] or GITLAB_CERN}/api/v4/projects/{quote(repo, safe='')}/repository/files/"
+    return Repository(files, f"/raw?ref={quote(found['ref'] or 'master', safe='')}", "", path)
 
 
 def shown(url: str) -> str:
