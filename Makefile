@@ -5,7 +5,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: demo test lint bench images lock clean distclean help venv engine python
+.PHONY: demo test conformance soak lint bench images lock clean distclean help venv engine python
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
@@ -34,6 +34,12 @@ demo: venv images ## set everything up; capture the ATLAS monojet search, run it
 test: venv images ## set everything up; run all tests (more arguments: make test PYTEST_ARGS="-k toy")
 	@containers/build.sh tests/containers/*/
 	$(RUN) python -m pytest $(PYTEST_ARGS)
+
+conformance: venv ## the corpus and generated workflows on upstream yadage and on our engine
+	$(RUN) python -m tests.conformance
+
+soak: venv ## every long campaign to its total, going on where it stopped
+	$(RUN) python -m tests.soak
 
 lint: venv ## ruff, mypy, import-linter, shellcheck
 	$(RUN) ruff check .

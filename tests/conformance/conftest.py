@@ -1,16 +1,25 @@
 """Upstream yadage for a whole session, in its tool environment below build/tools."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from recast_dm.backends.tool_environment import ensure
+sys.path.insert(0, str(Path(__file__).parents[2]))  # what is shared here is imported by its whole name
 
-TOP = Path(__file__).parents[2]
-LOCKS = TOP / "recast_dm" / "locks"
+from recast_dm.backends.yadage import Upstream
+from tests.conformance import judge
 
 
 @pytest.fixture(scope="session")
-def upstream() -> Path:
+def upstream_python() -> Path:
     """The python of upstream's environment; made on the first use, which needs a package index."""
-    return ensure("yadage", LOCKS / "tool-yadage.txt", TOP / "build" / "tools", build=LOCKS / "tool-build.txt")
+    return judge.upstream_python()
+
+
+@pytest.fixture(scope="session")
+def upstream(upstream_python) -> Iterator[Upstream]:
+    """One driver process for all tests."""
+    with Upstream(upstream_python) as upstream:
+        yield upstream

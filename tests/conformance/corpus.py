@@ -4,7 +4,7 @@
 
 `case.yml` says which `features` the workflow tests, whether it is executed (`execute`) or only expanded, what it
 `needs` (docker), the `deviation` of `deviations.yml` that it shows, whether upstream `refuses` or `fails` on it, and
-whether it says something about us only (`only_ours`).
+whether it says something about us only (`only_ours`); a `note` is for people.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Case:
     upstream: str | None = None
     needs: tuple[str, ...] = ()
     only_ours: bool = False
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -60,7 +61,15 @@ def cases() -> tuple[Case, ...]:
     return tuple(read(directory) for directory in sorted(SPECS.iterdir()) if directory.is_dir())
 
 
-def deviations() -> dict[str, str]:
-    """What differs on purpose, by name: one sentence each."""
-    said: dict[str, str] = yaml.safe_load(DEVIATIONS.read_text())
-    return said
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """What differs on purpose: what we do, and what upstream does; `always`, where a spec has it, or by chance."""
+
+    ours: str
+    upstream: str
+    always: bool = True
+
+
+def deviations() -> dict[str, Deviation]:
+    said: dict[str, dict[str, Any]] = yaml.safe_load(DEVIATIONS.read_text())
+    return {name: Deviation(**entry) for name, entry in said.items()}
