@@ -1,6 +1,6 @@
 """What two engines made of one workflow, side by side.
 
-`seen_by_upstream` and `seen_by_us` bring both answers to one form; `differences` says in words where they part. In text
+`upstream_side` and `our_side` bring both answers to one form; `differences` says in words where they part. In text
 files the host directories of steps are replaced by the steps' names first, so that a command that writes down its own
 path compares equal.
 """
@@ -11,15 +11,9 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from recast_dm import engine, images, runtimes, spec
-from recast_dm.backends.local import Local
-from recast_dm.backends.yadage import Execution, Graph
-from recast_dm.engine.execute import Finished
 from recast_dm.errors import RecastError
 from recast_dm.model import INIT, StepId, Value
-from recast_dm.runtimes.fake import FakeRuntime
 
 NOT_KNOWN = "not known before it has run"
 
@@ -56,90 +50,6 @@ def attempt(engine_: Callable[[], Seen | Refused]) -> Seen | Refused:
         return engine_()
     except RecastError as error:
         return Refused(str(error))
-
-
-# --- upstream ---------------------------------------------------------------------------------------------------------
-
-
-def expanded_by_upstream(graph: Graph) -> Seen:
-    steps = {
-        node.id: SeenStep(node.parameters, node.depends_on, node.prepublished, node.published, {})
-        for node in graph.nodes
-    }
-    return Seen(steps, tuple(sorted(graph.unapplied)))
-
-
-def executed_by_upstream(execution: Execution) -> Seen | Refused:
-    if not execution.succeeded:
-        failed = [outcome for outcome in execution.outcomes if outcome.state == "failed"]
-        return Refused("; ".join(f"{outcome.step}: {outcome.failure}" for outcome in failed))
-    places = {place: step for step, place in execution.places.items()}
-    steps = {}
-    for node in execution.graph.nodes:
-        outcome = execution.outcome(node.id)
-        files = {file.path: content(Path(execution.places[node.id]) / file.path, places) for file in outcome.files}
-        steps[node.id] = SeenStep(node.parameters, node.depends_on, True, outcome.published, files)
-    return Seen(steps, tuple(sorted(execution.graph.unapplied)))
-
-
-# --- ours -------------------------------------------------------------------------------------------------------------
-
-
-def expanded_by_us(workflow: Path, initdata: Mapping[str, Any], initdir: Path | None) -> Seen:
-    files = files_below(initdir)
-    steps, waiting = engine.plan(spec.load(workflow), initdata, files)
-    init = engine.publish_init(initdata, files)
-    seen = {INIT: SeenStep(dict(initdata), (), True, init, {})}
-    for step in steps:
-        published = engine.prepublish(step)
-        depends_on = tuple(sorted(step.depends_on))
-        seen[step.id] = SeenStep(step.parameters, depends_on, published is not None, published, {})
-    return Seen(seen, tuple(sorted(waiting)))
-
-
-def executed_by_us(workflow: Path, initdata: Mapping[str, Any], initdir: Path | None, directory: Path) -> Seen:
-    """Our run in `directory`: host processes, and docker where the workflow needs it. A run that fails raises."""
-    loaded = spec.load(workflow)
-    runtime = runtimes.find("docker") if loaded.images() else FakeRuntime({})
-    pinned = {image.reference: image for image in images.pin(loaded.images(), runtime.image)}
-    finished = Local(runtime=runtime, jobs=2, cache=None, allow_host=True).execute(
-        loaded,
-        initdata,
-        initdir=initdir,
-        pinned=pinned,
-        relaxations={},
-        directory=directory,
-        about={},
-        observer=lambda _: None,
-    )
-    init = engine.publish_init(initdata, files_below(initdir))
-    seen = {INIT: SeenStep(dict(initdata), (), True, init, {})}
-    hosts = _seen_on_the_host(finished, initdir)
-    for step in finished.steps:
-        record = next((record for record in finished.records if record.step == step.id), None)
-        published = record.published if record else engine.prepublish(step)
-        place = finished.directory / step.id.stage / str(step.id.index)
-        own = (
-            {where: StepId.parse(name) for name, where in record.execution.get("places", {}).items()} if record else {}
-        )
-        files = {
-            file.path: content(place / file.path, {**hosts, **own}) for file in (record.tree.files if record else ())
-        }
-        seen[step.id] = SeenStep(step.parameters, tuple(sorted(step.depends_on)), True, published, files)
-    return Seen(seen, ())
-
-
-def _seen_on_the_host(finished: Finished, initdir: Path | None) -> dict[str, StepId]:
-    """Every directory that a command of this machine may have seen."""
-    places = {str(initdir.resolve()): INIT} if initdir else {}
-    for record in finished.records:
-        seen = record.execution.get("places", {}).items()
-        places |= {place: StepId.parse(name) for name, place in seen if str(finished.directory) in place}
-    return places
-
-
-def files_below(initdir: Path | None) -> list[str]:
-    return [str(path.relative_to(initdir)) for path in initdir.rglob("*") if path.is_file()] if initdir else []
 
 
 # --- side by side -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from recast_dm.backends.tool_environment import ensure
 from recast_dm.backends.yadage import Upstream
-from tests.conformance import compare
+from tests.conformance import compare, our_side, upstream_side
 from tests.conformance.compare import Refused, Seen
 from tests.conformance.corpus import Case, deviations
 from tests.conformance.generate import Generated
@@ -43,7 +43,7 @@ class Verdict:
 def judge_case(case: Case, upstream: Upstream) -> Verdict:
     """A workflow of the corpus: both engines agree, or differ as its `deviation` says."""
     if case.only_ours:
-        ours = compare.attempt(lambda: compare.expanded_by_us(case.workflow, case.initdata, case.initdir))
+        ours = compare.attempt(lambda: our_side.expanded(case.workflow, case.initdata, case.initdir))
         return Verdict(problems=(f"we refuse: {ours.why}",) if isinstance(ours, Refused) else ())
     pairs = [_expanded(case.workflow, case.initdata, case.initdir, upstream)]
     if case.execute:
@@ -89,10 +89,8 @@ def _expanded(
     workflow: Path, initdata: Mapping[str, Any], initdir: Path | None, upstream: Upstream
 ) -> tuple[Seen | Refused, Seen | Refused]:
     return (
-        compare.attempt(
-            lambda: compare.expanded_by_upstream(upstream.expand(workflow, initdata, initdir, timeout=TIMEOUT))
-        ),
-        compare.attempt(lambda: compare.expanded_by_us(workflow, initdata, initdir)),
+        compare.attempt(lambda: upstream_side.expanded(upstream.expand(workflow, initdata, initdir, timeout=TIMEOUT))),
+        compare.attempt(lambda: our_side.expanded(workflow, initdata, initdir)),
     )
 
 
@@ -103,11 +101,11 @@ def _executed(
         workdir = Path(scratch).resolve()
         return (
             compare.attempt(
-                lambda: compare.executed_by_upstream(
+                lambda: upstream_side.executed(
                     upstream.execute(workflow, initdata, initdir, workdir=workdir / "upstream", timeout=TIMEOUT)
                 )
             ),
-            compare.attempt(lambda: compare.executed_by_us(workflow, initdata, initdir, workdir / "ours")),
+            compare.attempt(lambda: our_side.executed(workflow, initdata, initdir, workdir / "ours")),
         )
 
 

@@ -12,7 +12,7 @@ from recast_dm.model import INIT, Dir, StepId
 from recast_dm.model import Path as StepPath
 from recast_dm.reinterpret import example_inputs
 from recast_dm.spec import analysis
-from tests.conformance import compare, corpus, judge
+from tests.conformance import compare, corpus, judge, our_side, upstream_side
 from tests.conformance.corpus import SPECS
 
 TOP = Path(__file__).parents[2]
@@ -141,6 +141,6 @@ def test_a_workflow_of_the_corpus(case, upstream):
 def test_a_preserved_analysis_expands_as_upstream_does(directory, upstream):
     preserved = analysis.load(directory)
     initdata, initdir = example_inputs(preserved), preserved.initdir
-    theirs = compare.expanded_by_upstream(upstream.expand(preserved.workflow_path, initdata, initdir))
-    ours = compare.expanded_by_us(preserved.workflow_path, initdata, initdir)
+    theirs = upstream_side.expanded(upstream.expand(preserved.workflow_path, initdata, initdir))
+    ours = our_side.expanded(preserved.workflow_path, initdata, initdir)
     assert compare.differences(theirs, ours) == []

@@ -97,8 +97,8 @@ def read_graph(document: Mapping[str, Any], initdir: str) -> Graph:
 def read_execution(answer: Mapping[str, Any], initdir: str) -> Execution:
     """The driver's answer to an execution as values."""
     ids = _ids(answer["graph"])
-    places = _places(answer["graph"], ids, initdir)
-    symbolic = _Symbolic(places)
+    symbolic = _Symbolic(_places(answer["graph"], ids, initdir))
+    nodes = answer["graph"]["nodes"]
     return Execution(
         graph=read_graph(answer["graph"], initdir),
         outcomes=tuple(
@@ -112,7 +112,7 @@ def read_execution(answer: Mapping[str, Any], initdir: str) -> Execution:
             for outcome in answer["outcomes"]
         ),
         succeeded=answer["succeeded"],
-        places={step: place for place, step in places.items()},
+        places={INIT: initdir} | {ids[node["id"]]: node["workdir"] for node in nodes if node["workdir"]},
     )
 
 

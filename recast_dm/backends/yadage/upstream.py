@@ -97,10 +97,16 @@ class Upstream:
 
     def _ask(self, request: Mapping[str, Any], spec: Path, timeout: float, doing: str) -> dict[str, Any]:
         """The answer to one request. After silence or death the driver is a new one."""
+        try:
+            line = json.dumps(request).encode() + b"\n"
+        except TypeError as error:
+            raise SpecError(
+                f"upstream yadage cannot be asked about {spec}: {error}", hint="init parameters are JSON"
+            ) from None
         if self._process is None:
             self._start()
         try:
-            answer = self._answer(request, time.monotonic() + timeout)
+            answer = self._answer(line, time.monotonic() + timeout)
         except TimeoutError as error:
             self._end()
             raise SpecError(
@@ -131,11 +137,11 @@ class Upstream:
             self._end()
             raise ToolMissing(f"cannot start upstream yadage: {error}") from error
 
-    def _answer(self, request: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+    def _answer(self, request: bytes, deadline: float) -> dict[str, Any]:
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(request)
             process.stdin.flush()
         except BrokenPipeError:
             raise self._death(process) from None
