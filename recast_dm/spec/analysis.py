@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import schemas
-from recast_dm.errors import SpecError
+from recast_dm.errors import SpecError, UsageError
 from recast_dm.model import Workflow
-from recast_dm.spec import text, yadage
+from recast_dm.spec import refs, remote, text, yadage
 from recast_dm.spec.shape import did_you_mean
 
 MANIFEST = "recast.yml"
@@ -92,11 +92,19 @@ class Analysis:
     closure: tuple[Published, ...] = ()
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
+    root: text.Node | None = field(default=None, repr=False, compare=False)
 
 
-def load(directory: Path, *, workflow: Path | None = None) -> Analysis:
+def load(
+    directory: Path,
+    *,
+    workflow: Path | None = None,
+    example: str | None = None,
+    fetch: remote.Fetch | None = None,
+) -> Analysis:
     """The analysis in a directory. `workflow` names another specification file (a capsule's flattened one).
 
+    `example` names one of its `example_inputs`, the first if it is left out. References to servers need a `fetch`.
     Raises SpecError with file:line:column.
     """
     manifest = directory / MANIFEST
@@ -109,10 +117,17 @@ def load(directory: Path, *, workflow: Path | None = None) -> Analysis:
         path, message = found
         place = "/".join(str(part) for part in path)
         raise SpecError(f"{message}" + (f" (in {place})" if place else ""), where=root.at(path).where)
-    return _analysis(directory, root, document, workflow)
+    return _analysis(directory, root, document, workflow, example, fetch)
 
 
-def _analysis(directory: Path, root: text.Node, document: Mapping[str, Any], workflow: Path | None) -> Analysis:
+def _analysis(
+    directory: Path,
+    root: text.Node,
+    document: Mapping[str, Any],
+    workflow: Path | None,
+    wanted: str | None,
+    fetch: remote.Fetch | None,
+) -> Analysis:
     relaxations = {
         stage: ("compat: raw",) for stage, asked in document.get("steps", {}).items() if asked.get("compat") == "raw"
     }
@@ -121,11 +136,10 @@ def _analysis(directory: Path, root: text.Node, document: Mapping[str, Any], wor
     workflow_path = workflow or _below(top, document["spec"]["workflow"], "workflow", where)
     if not workflow_path.is_file():
         raise SpecError(f"the workflow {document['spec']['workflow']!r} does not exist", where=where.where)
-    loaded = yadage.load(
-        workflow_path, top=workflow_path.parent if workflow else top, raw_stages=frozenset(relaxations)
-    )
+    resolved = refs.load(workflow_path, workflow_path.parent if workflow else top, fetch=fetch)
+    loaded = yadage.parse_workflow(resolved, raw_stages=frozenset(relaxations))
     _check_stages(loaded, root, document)
-    name, example = next(iter(document["example_inputs"].items()))
+    name, example = _example(document["example_inputs"], wanted)
     return Analysis(
         name=document["name"],
         title=document.get("metadata", {}).get("title", document["name"]),
@@ -147,7 +161,15 @@ def _analysis(directory: Path, root: text.Node, document: Mapping[str, Any], wor
         ),
         relaxations=relaxations,
         references=document.get("metadata", {}).get("references", {}),
+        root=resolved,
     )
+
+
+def _example(examples: Mapping[str, Any], wanted: str | None) -> tuple[str, Mapping[str, Any]]:
+    name = next(iter(examples)) if wanted is None else wanted
+    if name not in examples:
+        raise UsageError(f"there is no example {name!r}", hint=did_you_mean(name, examples))
+    return name, examples[name]
 
 
 def _initdir(directory: Path, root: text.Node, name: str, example: Mapping[str, Any]) -> Path | None:
