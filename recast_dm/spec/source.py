@@ -6,11 +6,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from recast_dm.errors import SpecError, UsageError
-from recast_dm.spec import analysis, catalogue, inputs, reana, refs, remote, text
+from recast_dm.spec import analysis, catalogue, inputs, reana, refs, remote, text, yadage
 from recast_dm.spec.inputs import Source, prepare
 
-__all__ = ["Source", "open_source", "prepare"]
+__all__ = ["Source", "flatten", "open_source", "prepare"]
 
 WORKFLOW = ("workflow.yml", "workflow.yaml")
 
@@ -48,6 +50,19 @@ def open_source(
         return _bare(found, pointer, fetch)
     manifest = _manifest(path) if path.is_dir() else path
     return _file(manifest, example, fetch)
+
+
+def flatten(source: Source) -> str:
+    """A source's workflow as one YAML document without references, after a check that it is one.
+
+    Raises SpecError with the place of what is wrong.
+    """
+    yadage.parse_workflow(source.root, raw_stages=frozenset(source.relaxations))
+    document = source.root.plain()
+    flat: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    if text.parse(flat, source.name).plain() != document:
+        raise SpecError("the workflow changes when it is written as one document", where=source.where)
+    return flat
 
 
 def _cut(address: str) -> tuple[str, str]:

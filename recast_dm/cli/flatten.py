@@ -1,0 +1,70 @@
+"""`recast-dm flatten`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recast_dm.cli import options, view
+
+Toplevel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T",
+        help="Where workflow and references begin: a directory, https://…, github:ORG/REPO[@REF][:SUBPATH], "
+        "gitlab-cern:GROUP/REPO[@REF][:SUBPATH].",
+        show_default="the directory of SPEC",
+    ),
+]
+AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Fetch what lies on servers, over checked TLS.")]
+
+
+def flatten(
+    spec: Annotated[
+        str,
+        typer.Argument(metavar="SPEC", help="A workflow.yml, recast.yml or reana.yaml; its directory; or an address."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Where it goes.", show_default="stdout"),
+    ] = None,
+    toplevel: Toplevel = None,
+    allow_remote: AllowRemote = False,
+    json: options.Json = False,
+) -> None:
+    """Write a workflow as one YAML document without references: what a capsule keeps.
+
+    \b
+    Examples:
+      recast-dm flatten my-search -o flat.yml
+      recast-dm flatten workflow.yml --toplevel github:org/repo@v1:specs --allow-remote
+    """
+    from recast_dm import store
+    from recast_dm.errors import UsageError
+    from recast_dm.spec import remote, source
+
+    opened = source.open_source(spec, toplevel=toplevel, fetch=remote.Fetcher() if allow_remote else None)
+    flat = source.flatten(opened)
+    if output is not None:
+        if output.is_dir() or (output.exists() and Path(spec).exists() and output.samefile(spec)):
+            what = "a directory" if output.is_dir() else "the specification itself"
+            raise UsageError(f"-o {output} is {what}", hint="name another file")
+        store.write_atomic(output, flat.encode())
+    for note in opened.notes:
+        view.say(f"note: {note}")
+    if json:
+        view.document(
+            {
+                "schema": "recast-dm/flatten/1",
+                "kind": opened.kind,
+                "name": opened.name,
+                "output": str(output) if output else None,
+                "workflow": opened.root.plain(),
+            }
+        )
+    elif output is None:
+        view.out(flat.rstrip("\n"))
+    else:
+        view.out(view.table([("workflow", str(output)), ("from", f"{opened.name} ({opened.kind})")]))
