@@ -34,6 +34,11 @@ class Config:
         return cls(cache_dir.absolute(), env.get("RECAST_DM_RUNTIME") or "auto", processors())
 
 
+def environment() -> dict[str, str]:
+    """The whole environment, for processes of this machine that are the user's own."""
+    return dict(os.environ)
+
+
 def processors() -> int:
     """The processors this process may use."""
     return len(os.sched_getaffinity(0))

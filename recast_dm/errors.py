@@ -75,16 +75,26 @@ class RecastError(Exception):
 
 
 class StepFailed(RecastError):
-    """`step` and `status` say which step ended with which exit code, where that is why it failed."""
+    """`step` and `status` say which step ended with which exit code, where that is why it failed.
+
+    `reason` names how it ended: `exit code 3`, `killed`, `out of memory`, `timeout`.
+    """
 
     kind = "step-failed"
 
     def __init__(
-        self, message: str, *, hint: str | None = None, step: str | None = None, status: int | None = None
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        step: str | None = None,
+        status: int | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.step = step
         self.status = status
+        self.reason = reason
 
 
 class UsageError(RecastError):

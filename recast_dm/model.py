@@ -19,10 +19,13 @@ from recast_dm.errors import Location
 class StepId:
     """A step's name within its run: the stage and the index within the stage, counted from 0.
 
+    The stage of a sub-workflow's step is the way to it: the first step of `fit`, in the second workflow that the stage
+    `scan` made, is `scan/1/fit/0`.
+
     >>> str(StepId("generate", 2))
     'generate/2'
-    >>> StepId.parse("generate/2").index
-    2
+    >>> StepId.parse("scan/1/fit/0").stage
+    'scan/1/fit'
     """
 
     stage: str
@@ -30,6 +33,11 @@ class StepId:
 
     def __str__(self) -> str:
         return f"{self.stage}/{self.index}"
+
+    @property
+    def names(self) -> str:
+        """The way to its stage through the specification: `scan/fit`. (No stage is called by a number.)"""
+        return "/".join(part for part in self.stage.split("/") if not part.isdecimal())
 
     @classmethod
     def parse(cls, text: str) -> StepId:
@@ -92,10 +100,16 @@ def paths_in(value: Value) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A placeholder of a template. `quoting` says which shell quotes it stands in."""
+    """A placeholder of a template, as Python's `str.format` has it: `{seed:04d}`, `{model[mass]}`.
+
+    `items` are the keys behind the name; `quoting` says which shell quotes it stands in.
+    """
 
     name: str
     quoting: Literal["none", "single", "double"] = "none"
+    items: tuple[str, ...] = ()
+    spec: str = ""
+    conversion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +138,56 @@ class Script:
     interpreter: str = "sh"
 
 
-Process: TypeAlias = Command | Script
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """yadage's `manual-instructions-proc`: nothing is started; a person reads them."""
+
+    text: str
+
+
+Process: TypeAlias = Command | Script | Instructions | None
+"""None: the step only publishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParMount:
+    """A file made of parameters by a jq program, mounted in the container at `mountpath`."""
+
+    jqscript: str
+    mountpath: str
+    where: Location
 
 
 @dataclass(frozen=True, slots=True)
 class DockerEnvironment:
-    """yadage's `docker-encapsulated`."""
+    """yadage's `docker-encapsulated`. `workdir` is where the command starts: None is the image's own directory."""
 
     image: str
     imagetag: str = "latest"
+    envscript: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    workdir: str | None = None
+    par_mounts: tuple[ParMount, ...] = ()
+    resources: tuple[Any, ...] = ()
 
     @property
     def reference(self) -> str:
         return f"{self.image}:{self.imagetag}"
 
 
-Environment: TypeAlias = DockerEnvironment
+@dataclass(frozen=True, slots=True)
+class HostEnvironment:
+    """yadage's `localproc-env`: a process of this machine, with everything the user may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoEnvironment:
+    """yadage's `noop-env` and `manual-instructions-env`, or none at all: nothing is started."""
+
+    instructions: str | None = None
+
+
+Environment: TypeAlias = DockerEnvironment | HostEnvironment | NoEnvironment
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,32 +213,91 @@ class FromParPublisher:
     outputmap: Any
 
 
-Publisher: TypeAlias = InterpolatedPublisher | ConstantPublisher | FromParPublisher
+@dataclass(frozen=True, slots=True)
+class FromParJqPublisher:
+    """yadage's `fromparjq-pub`: what a jq program makes of the parameters; texts that name files become paths."""
+
+    script: str = "."
+    try_exact: bool = True
+    glob: bool = False
+    relative_paths: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FromYamlPublisher:
+    """yadage's `fromyaml-pub`: what a file that the step wrote says."""
+
+    yamlfile: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromGlobPublisher:
+    """yadage's `fromglob-pub`: a list of the files that match."""
+
+    globexpression: str
+    outputkey: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManualPublisher:
+    """yadage's `manual-instructions-pub`: a person says what is published."""
+
+    instructions: str
+
+
+Publisher: TypeAlias = (
+    InterpolatedPublisher
+    | ConstantPublisher
+    | FromParPublisher
+    | FromParJqPublisher
+    | FromYamlPublisher
+    | FromGlobPublisher
+    | ManualPublisher
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """What a step does: yadage calls it a packtivity."""
+    """What a step does: yadage calls it a packtivity. `init` marks the steps that publish a scope's parameters."""
 
     process: Process
     environment: Environment
     publisher: Publisher
     where: Location
+    init: bool = False
+
+    @property
+    def starts_something(self) -> bool:
+        """Whether a process is started: in a container, or on the host."""
+        return isinstance(self.process, Command | Script) and not isinstance(self.environment, NoEnvironment)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSelector:
-    """yadage's `stage-output-selector`. `many` selects from every step of a stage, else from the only one."""
+    """yadage's `stage-output-selector`: outputs of the steps that a JSONPath names, seen from the stage's scope.
 
-    stage: str
-    output: str
+    `many` selects from every step (a list), else from the only one. Without `output`, the whole result.
+    """
+
+    query: str
+    output: str | None
     many: bool
     flatten: bool = False
     unwrap: bool = False
     where: Location | None = None
 
 
-ParameterExpression: TypeAlias = "OutputSelector | Value"
+@dataclass(frozen=True, slots=True)
+class RegisteredValue:
+    """yadage's `fromvalue`: an expression that a stage of this scope (or of the one named) has registered."""
+
+    key: str
+    scope: str | None = None
+    where: Location | None = None
+
+
+Expression: TypeAlias = OutputSelector | RegisteredValue
+ParameterExpression: TypeAlias = "Expression | Value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,15 +316,63 @@ class Scatter:
 
 
 @dataclass(frozen=True, slots=True)
+class JqScheduler:
+    """yadage's `jq-stage`: `stepscript` makes a list of parameter sets out of `bindings`, `postscript` finishes each.
+
+    In `bindings`, `{"$wflowref": [NODES, RESULTS]}` stands for what two jq programs select from the scope's steps.
+    """
+
+    bindings: Mapping[str, Any]
+    stepscript: str
+    postscript: str
+    where: Location
+
+
+@dataclass(frozen=True, slots=True)
+class SubWorkflow:
+    """A workflow as the body of a stage. `discover` and `relative` are yadage's `workflow_opts`."""
+
+    workflow: Workflow
+    discover: bool = False
+    relative: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One of a stage's `cases`: taken when the jq program `condition` says so of the parameters."""
+
+    condition: str
+    body: StepSpec | SubWorkflow
+    where: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The first case whose condition holds is the stage's body; when none does, there is no step."""
+
+    cases: tuple[Case, ...]
+
+
+Body: TypeAlias = StepSpec | SubWorkflow | Cases
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """A named stage: `singlestep-stage` without a scatter, `multistep-stage` with one."""
+    """A named stage: `singlestep-stage`, `multistep-stage` with a `scatter`, or `jq-stage` with `jq`.
+
+    `dependencies` are JSONPaths of the stages that must have published (`jsonpath_ready`), `fulfilled` expressions
+    that must have a value (`expressions_fulfilled`); `registers` is what it adds to its scope's registered values.
+    """
 
     name: str
     dependencies: tuple[str, ...]
     parameters: Mapping[str, ParameterExpression]
-    step: StepSpec
+    body: Body
     where: Location
     scatter: Scatter | None = None
+    jq: JqScheduler | None = None
+    fulfilled: tuple[Expression, ...] = ()
+    registers: Mapping[str, ParameterExpression] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +385,21 @@ class Workflow:
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
 
+    def step_specs(self) -> Iterator[tuple[str, StepSpec]]:
+        """Every step specification with the names that lead to it (`scan/fit`), those of sub-workflows included."""
+        for stage in self.stages:
+            bodies = (stage.body,) if not isinstance(stage.body, Cases) else tuple(c.body for c in stage.body.cases)
+            for body in bodies:
+                if isinstance(body, SubWorkflow):
+                    for name, spec in body.workflow.step_specs():
+                        yield f"{stage.name}/{name}", spec
+                else:
+                    yield stage.name, body
+
     def images(self) -> tuple[str, ...]:
         """The image references in the order of their first use."""
-        return tuple(dict.fromkeys(stage.step.environment.reference for stage in self.stages))
+        environments = (spec.environment for _, spec in self.step_specs())
+        return tuple(dict.fromkeys(e.reference for e in environments if isinstance(e, DockerEnvironment)))
 
 
 # --- a run -----------------------------------------------------------------------------------------------------------
@@ -244,13 +411,25 @@ class Step:
 
     id: StepId
     spec: StepSpec
-    parameters: Mapping[str, Value]
+    parameters: Value
     depends_on: tuple[StepId, ...]
     relaxations: tuple[str, ...] = ()
+    readdirs: tuple[StepId, ...] = ()
+    """The directories that `{readdirN}` counts: those of the steps it depends on."""
+
+    def named(self) -> Mapping[str, Value]:
+        """The parameters by name. A jq-stage may make a list instead (`{0}`, `{1}`), or one value (`{value}`)."""
+        if isinstance(self.parameters, Mapping):
+            return self.parameters
+        if isinstance(self.parameters, tuple):
+            return {str(n): value for n, value in enumerate(self.parameters)}
+        return {"value": self.parameters}
 
     def input_dirs(self) -> tuple[StepId, ...]:
-        """The steps whose directories this step's parameters point into; the n-th is mounted at `/inputs/<n>`."""
-        return tuple(dict.fromkeys(d.step for path in paths_in(self.parameters) for d in path.dirs()))
+        """The other steps whose directories this step's parameters point into; the n-th is mounted at `/inputs/<n>`."""
+        found = dict.fromkeys(d.step for path in paths_in(self.parameters) for d in path.dirs())
+        found.pop(self.id, None)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

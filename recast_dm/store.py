@@ -15,7 +15,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ class File:
     size: int
     sha256: str
     executable: bool = False
+    mtime_ns: int = field(default=0, compare=False)
 
     def document(self) -> dict[str, Any]:
         return {"path": self.path, "size": self.size, "sha256": self.sha256, "executable": self.executable}
@@ -139,7 +140,9 @@ class Tree:
 
     @classmethod
     def from_document(cls, document: list[dict[str, Any]]) -> Tree:
-        return cls(tuple(File(f["path"], f["size"], f["sha256"], f["executable"]) for f in document))
+        return cls(
+            tuple(File(f["path"], f["size"], f["sha256"], f["executable"], f.get("mtime_ns", 0)) for f in document)
+        )
 
 
 def walk(root: Path) -> Iterator[tuple[str, Path]]:
@@ -166,8 +169,18 @@ def tree_of(root: Path) -> Tree:
     files = []
     for relative, path in walk(root):
         status = path.stat()
-        files.append(File(relative, status.st_size, sha256_file(path), bool(status.st_mode & 0o100)))
+        executable = bool(status.st_mode & 0o100)
+        files.append(File(relative, status.st_size, sha256_file(path), executable, status.st_mtime_ns))
     return Tree(tuple(sorted(files, key=lambda file: file.path)))
+
+
+def looks_like(tree: Tree, root: Path) -> bool:
+    """Whether a directory holds just the files of a tree, going by names, sizes and times: nothing is read."""
+    found = {}
+    for relative, path in walk(root):
+        status = path.lstat()
+        found[relative] = (status.st_size, status.st_mtime_ns)
+    return found == {file.path: (file.size, file.mtime_ns) for file in tree.files}
 
 
 def seal(root: Path, owner: tuple[int, int] | None = None) -> None:

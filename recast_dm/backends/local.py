@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recast_dm import images
+from recast_dm import config, images
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
-from recast_dm.engine.perform import Request
+from recast_dm.engine.perform import Tools
+from recast_dm.engine.request import Ask, Policy, Request
+from recast_dm.errors import ToolMissing
 from recast_dm.model import Image, Workflow
 from recast_dm.runtimes import Runtime
+from recast_dm.runtimes.host import Host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """Executes on this machine, at most `jobs` containers at once; `cache` None neither reads nor writes one."""
+    """Executes on this machine, at most `jobs` steps at once.
 
-    runtime: Runtime
+    `runtime` None is for workflows without containers; `cache` None neither reads nor writes one; `allow_host` lets
+    `localproc-env` start processes; `verify` hashes again what a resumed run finds finished.
+    """
+
+    runtime: Runtime | None
     jobs: int
     cache: StepCache | None
+    allow_host: bool = False
+    keep_going: bool = False
+    verify: bool = False
+    policy: Policy = field(default_factory=Policy)
+    ask: Ask | None = None
 
     def execute(
         self,
@@ -35,21 +47,39 @@ class Local:
         directory: Path,
         about: Mapping[str, Any],
         observer: events.Observer,
+        policies: Mapping[str, Policy] | None = None,
     ) -> Finished:
-        """Runs a workflow in `directory` with the pinned images, as they are called here."""
+        """Runs a workflow in `directory` with the pinned images, as they are called here.
+
+        An image that is not pinned is whatever its name means here now.
+        """
         request = Request(
             workflow=workflow,
             initdata=initdata,
             initdir=initdir,
-            images={name: images.find(image, self.runtime.image) for name, image in pinned.items()},
+            images=self._images(workflow, pinned),
             relaxations=relaxations,
+            policies=policies or {},
+            policy=self.policy,
             about=about,
         )
-        return execute(
-            request,
-            directory=directory,
-            runtime=self.runtime,
-            jobs=self.jobs,
+        tools = Tools(
+            containers=self.runtime,
+            host=Host(config.environment()) if self.allow_host else None,
             cache=self.cache,
             observer=observer,
+            ask=self.ask,
+            verify=self.verify,
         )
+        return execute(request, directory=directory, tools=tools, jobs=self.jobs, keep_going=self.keep_going)
+
+    def _images(self, workflow: Workflow, pinned: Mapping[str, Image]) -> dict[str, Image]:
+        references = workflow.images()
+        if not references:
+            return {}
+        if self.runtime is None:
+            raise ToolMissing(f"the workflow needs containers ({references[0]}), and no runtime was chosen")
+        lookup = self.runtime.image
+        unpinned = images.pin([name for name in references if name not in pinned], lookup)
+        found = {name: images.find(pinned[name], lookup) for name in references if name in pinned}
+        return found | {image.reference: image for image in unpinned}

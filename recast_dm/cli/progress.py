@@ -32,7 +32,7 @@ class State:
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.StepsPlanned):
             for step in event.steps:
-                self.planned.setdefault(step.stage, []).append(step)
+                self.planned.setdefault(step.id.stage, []).append(step.id)
             self.complete = event.complete
         elif isinstance(event, events.StepStarted):
             self.running[event.step] = time.monotonic()
@@ -79,7 +79,7 @@ class Lines:
             case events.RunStarted():
                 text = f"run directory {event.directory} ({event.runtime})"
             case events.StepStarted():
-                text = f"  running   {event.step}  in {event.image}"
+                text = f"  running   {event.step}  {f'in {event.image}' if event.image else 'on this machine'}"
             case events.StepFinished():
                 text = f"  {_HOW[event.how]:<9} {event.step}  {event.seconds:.1f} s  [{self._state.totals()}]"
             case events.StepEnded():

@@ -2,18 +2,21 @@
 
 A value reaches the command as one literal word: quoted where the placeholder stands free, through an environment
 variable where it stands inside quotes. Inside a container the work directory is always `/workdir` and the inputs are
-`/inputs/<n>`, so the same step has the same command everywhere.
+`/inputs/<n>`, so the same step has the same command everywhere; on the host they are where they are.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path as HostPath
 
+from recast_dm.engine import values
 from recast_dm.errors import SpecError
-from recast_dm.model import Command, Field, Path, Step, StepId, Template, Value
+from recast_dm.model import Command, DockerEnvironment, Field, Path, Script, Step, StepId, Template, Value
 
 WORKDIR = "/workdir"
 INPUTS = "/inputs"
@@ -23,72 +26,130 @@ _SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What is started in a container: argv, its standard input, extra environment, and warnings for the user."""
+    """What is started: argv, its standard input, extra environment, where, and warnings for the user.
+
+    `cwd` None is the image's own directory. `files` are the contents of files to be mounted, by where.
+    """
 
     argv: tuple[str, ...]
     stdin: str | None
     env: Mapping[str, str]
+    cwd: str | None = None
+    files: Mapping[str, str] | None = None
     warnings: tuple[str, ...] = ()
 
 
-def places(step: Step) -> dict[StepId, str]:
+def in_container(step: Step) -> dict[StepId, str]:
     """Where the directories of a step lie inside its container."""
-    inputs = [source for source in step.input_dirs() if source != step.id]
-    return {step.id: WORKDIR, **{source: f"{INPUTS}/{n}" for n, source in enumerate(inputs)}}
+    return {step.id: WORKDIR, **{source: f"{INPUTS}/{n}" for n, source in enumerate(step.input_dirs())}}
 
 
-def invocation(step: Step) -> Invocation:
+def on_host(step: Step, work: HostPath, inputs: Sequence[HostPath]) -> dict[StepId, str]:
+    """Where they lie for a process of this machine."""
+    return {step.id: str(work), **{s: str(place) for s, place in zip(step.input_dirs(), inputs, strict=True)}}
+
+
+def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
     """The command of a step with its parameters in it. Raises SpecError for a value no command can carry."""
-    process = step.spec.process
+    process, environment = step.spec.process, step.spec.environment
+    assert isinstance(process, Command | Script)  # noqa: S101  # nothing else is started
     template = process.cmd if isinstance(process, Command) else process.script
-    used = set(template.fields())
-    texts = {name: _words(step, name, value) for name, value in step.parameters.items() if name in used}
+    words = {part: _words(step, part, places) for part in template.parts if isinstance(part, Field)}
     raw = RAW in step.relaxations
-    text, env = _render(step, template, texts, raw)
-    warnings = () if raw else _warnings(step, texts)
-    if isinstance(process, Command):
-        return Invocation(("sh", "-c", text), None, env, warnings)
-    return Invocation(tuple(shlex.split(process.interpreter)), text, env, warnings)
+    text, env = _render(template, words, raw)
+    warnings = () if raw else _warnings(step, words)
+    docker = environment if isinstance(environment, DockerEnvironment) else None
+    setup = f". {docker.envscript} && " if docker and docker.envscript else ""
+    stdin = None if isinstance(process, Command) else text
+    argv: tuple[str, ...] = ("sh", "-c", f"{setup}{text}")
+    if not isinstance(process, Command):
+        argv = ("sh", "-c", f"{setup}{process.interpreter}") if setup else tuple(shlex.split(process.interpreter))
+    if docker is None:
+        return Invocation(argv, stdin, env, warnings=warnings)
+    return Invocation(
+        argv,
+        stdin,
+        {**docker.env, **env},
+        _cwd(step, docker, places),
+        {mount.mountpath: _content(step, mount.jqscript, places) for mount in docker.par_mounts},
+        warnings,
+    )
 
 
-def _words(step: Step, name: str, value: Value) -> tuple[str, ...]:
+def _content(step: Step, program: str, places: Mapping[StepId, str]) -> str:
+    return values.jq_text(program, step.parameters, lambda path: path.render(places), step.spec.where)
+
+
+def _cwd(step: Step, environment: DockerEnvironment, places: Mapping[StepId, str]) -> str | None:
+    """The directory that the command starts in, with `{workdir}` and `{readdirN}` in it."""
+    if environment.workdir is None:
+        return None
+    known = {"workdir": WORKDIR} | {f"readdir{n}": places[s] for n, s in enumerate(step.readdirs) if s in places}
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(environment.workdir) if field is not None]
+        if all(field in known for field in fields):
+            found = environment.workdir.format(**known)
+            if found.startswith("/") and "\0" not in found:
+                return found
+    except (ValueError, LookupError):
+        pass
+    raise SpecError(
+        f"the workdir {environment.workdir!r} of {step.id} is no absolute path",
+        where=step.spec.where,
+        hint=f"it may hold {', '.join(f'{{{name}}}' for name in known)}",
+    )
+
+
+def _words(step: Step, field: Field, places: Mapping[StepId, str]) -> tuple[str, ...]:
+    """The words of a placeholder: of a list, one for each element."""
+    parameters = step.named()
+    if field.name not in parameters:
+        known = ", ".join(sorted(parameters)) or "none"
+        raise SpecError(
+            f"the command of {step.id} has {{{field.name}}}, which is not one of its parameters",
+            where=step.spec.where,
+            hint=f"its parameters: {known}; write {{{{ and }}}} for braces that are not placeholders",
+        )
+    try:
+        value = values.item(parameters[field.name], field.items)
+        if field.spec or field.conversion:
+            shown = values.thaw(value, lambda path: path.render(places))
+            joined = " ".join(str(item) for item in shown) if isinstance(shown, list) else shown
+            return (_word(step, field, values.formatted(joined, field.spec, field.conversion)),)
+    except ValueError as error:
+        raise SpecError(
+            f"the command of {step.id} cannot use {{{field.name}}} so: {error}", where=step.spec.where
+        ) from None
     items = value if isinstance(value, tuple) else (value,)
-    where = places(step)
-    words = []
-    for item in items:
-        if isinstance(item, tuple | Mapping):
-            raise SpecError(
-                f"the parameter {name!r} of {step.id} is nested: a command takes texts, numbers and lists of them",
-                where=step.spec.where,
-            )
-        word = item.render(where) if isinstance(item, Path) else str(item)
-        if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
-            raise SpecError(
-                f"the parameter {name!r} of {step.id} holds a NUL or half a character: no command can carry it",
-                where=step.spec.where,
-            )
-        words.append(word)
-    return tuple(words)
+    return tuple(_word(step, field, _text(step, field, item, places)) for item in items)
 
 
-def _render(
-    step: Step, template: Template, texts: Mapping[str, tuple[str, ...]], raw: bool
-) -> tuple[str, dict[str, str]]:
+def _text(step: Step, field: Field, item: Value, places: Mapping[StepId, str]) -> str:
+    if isinstance(item, tuple | Mapping):
+        raise SpecError(
+            f"the parameter {field.name!r} of {step.id} is nested: a command takes texts, numbers and lists of them",
+            where=step.spec.where,
+        )
+    return item.render(places) if isinstance(item, Path) else str(item)
+
+
+def _word(step: Step, field: Field, word: str) -> str:
+    if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
+        raise SpecError(
+            f"the parameter {field.name!r} of {step.id} holds a NUL or half a character: no command can carry it",
+            where=step.spec.where,
+        )
+    return word
+
+
+def _render(template: Template, words: Mapping[Field, tuple[str, ...]], raw: bool) -> tuple[str, dict[str, str]]:
     rendered: list[str] = []
     env: dict[str, str] = {}
     for part in template.parts:
         if isinstance(part, str):
             rendered.append(part)
-            continue
-        if part.name not in texts:
-            known = ", ".join(sorted(step.parameters)) or "none"
-            raise SpecError(
-                f"the command of {step.id} has {{{part.name}}}, which is not one of its parameters",
-                where=step.spec.where,
-                hint=f"its parameters: {known}; write {{{{ and }}}} for braces that are not placeholders",
-            )
-        words = texts[part.name]
-        rendered.append(" ".join(words) if raw else _quoted(part, words, env))
+        else:
+            rendered.append(" ".join(words[part]) if raw else _quoted(part, words[part], env))
     return "".join(rendered), env
 
 
@@ -100,11 +161,11 @@ def _quoted(field: Field, words: tuple[str, ...], env: dict[str, str]) -> str:
     return f"${{{variable}}}" if field.quoting == "double" else f"'\"${{{variable}}}\"'"
 
 
-def _warnings(step: Step, texts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _warnings(step: Step, words: Mapping[Field, tuple[str, ...]]) -> tuple[str, ...]:
     """Upstream would have split or evaluated these values; here they are passed as they are."""
-    odd = [name for name, words in texts.items() if any(not _SAFE.fullmatch(word) for word in words)]
+    odd = dict.fromkeys(field.name for field, given in words.items() if any(not _SAFE.fullmatch(w) for w in given))
     return tuple(
         f"{step.id}: the parameter {name!r} holds characters that a shell would act on; it is passed literally "
-        f"(upstream yadage would not; `{RAW}` under `steps.{step.id.stage}` in recast.yml asks for that)"
+        f"(upstream yadage would not; `{RAW}` under `steps.{step.id.names}` in recast.yml asks for that)"
         for name in odd
     )

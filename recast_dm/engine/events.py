@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from recast_dm.model import StepId
+from recast_dm.model import Step, StepId
 
 How: TypeAlias = Literal["ran", "cached", "kept"]
 """`ran` in a container now; `cached`: outputs of equal work elsewhere; `kept`: finished earlier in this run."""
@@ -23,14 +23,16 @@ class RunStarted:
 class StepsPlanned:
     """New steps are known. `complete` says that no stage waits for another's files any more."""
 
-    steps: tuple[StepId, ...]
+    steps: tuple[Step, ...]
     complete: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
+    """A process was started: in a container of `image`, or (None) on this machine."""
+
     step: StepId
-    image: str
+    image: str | None
     log: Path
 
 
@@ -51,10 +53,30 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class StepEnded:
-    """A step ended without success."""
+    """A step ended without success; `reason` is `exit code 3`, `killed`, `out of memory`, `timeout`, or nothing."""
 
     step: StepId
     message: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRetried:
+    """A step failed and is tried again: for the `attempt`-th of at most `attempts` times."""
+
+    step: StepId
+    reason: str
+    attempt: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instructed:
+    """A step tells a person what to do in `place`."""
+
+    step: StepId
+    instructions: str
+    place: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +90,16 @@ class RunFinished:
     seconds: float
 
 
-Event: TypeAlias = RunStarted | StepsPlanned | StepStarted | StepSaid | StepFinished | StepEnded | Warned | RunFinished
+Event: TypeAlias = (
+    RunStarted
+    | StepsPlanned
+    | StepStarted
+    | StepSaid
+    | StepRetried
+    | StepFinished
+    | StepEnded
+    | Instructed
+    | Warned
+    | RunFinished
+)
 Observer: TypeAlias = Callable[[Event], None]

@@ -8,95 +8,102 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import SimpleQueue
 
 from recast_dm import store
 from recast_dm.engine import events, expand, publishers
-from recast_dm.engine.cache import StepCache
-from recast_dm.engine.perform import Request, Worker, now
+from recast_dm.engine.journal import Journal
+from recast_dm.engine.perform import Tools, Worker, now
+from recast_dm.engine.publishers import Files
+from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import Interrupted, RecastError, StepFailed
 from recast_dm.model import INIT, Step, StepId
-from recast_dm.runtimes import Runtime
+from recast_dm.runtimes import About
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that succeeded: where it lies and every step's record, in the order of the workflow."""
+    """A run that succeeded: where it lies, its steps, and every step's record, in the order of the workflow."""
 
     directory: Path
     records: tuple[Record, ...]
+    steps: tuple[Step, ...] = ()
+    _by_step: dict[StepId, Record] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_step", {record.step: record for record in self.records})
 
     def record(self, step: StepId) -> Record:
-        return next(record for record in self.records if record.step == step)
+        return self._by_step[step]
 
 
-def execute(
-    request: Request,
-    *,
-    directory: Path,
-    runtime: Runtime,
-    jobs: int,
-    cache: StepCache | None,
-    observer: events.Observer,
-) -> Finished:
-    """Executes a workflow in a run directory, resuming what it holds. At most `jobs` containers at once.
+def execute(request: Request, *, directory: Path, tools: Tools, jobs: int, keep_going: bool = False) -> Finished:
+    """Executes a workflow in a run directory, resuming what it holds. At most `jobs` steps at once.
 
-    Raises StepFailed when a step fails (steps that run are awaited, finished ones are kept), Interrupted on a
-    KeyboardInterrupt (containers are ended), LockedError when another runner works in the directory.
+    Raises StepFailed when a step fails (steps that run are awaited, finished ones are kept; with `keep_going` also
+    everything that does not need the failed one is done first), Interrupted on a KeyboardInterrupt (containers are
+    ended), LockedError when another runner works in the directory.
     """
     with RunDirectory(directory) as rundir:
-        return _Loop(request, rundir, runtime, jobs, cache, observer).run()
+        return _Loop(request, rundir, tools, jobs, keep_going).run()
 
 
 class _Loop:
-    def __init__(
-        self,
-        request: Request,
-        rundir: RunDirectory,
-        runtime: Runtime,
-        jobs: int,
-        cache: StepCache | None,
-        observer: events.Observer,
-    ) -> None:
-        self._request = request
+    def __init__(self, request: Request, rundir: RunDirectory, tools: Tools, jobs: int, keep_going: bool) -> None:
         self._rundir = rundir
-        self._observer = observer
-        self._runtime = runtime
+        self._runtimes = {name: r for name, r in (("containers", tools.containers), ("host", tools.host)) if r}
+        about = {name: runtime.about() for name, runtime in self._runtimes.items()}
+        shown = next(iter(about.values()), About("none", "", ()))
+        run_id = rundir.identify({**request.about, "runtime": shown.name, "started": now()})
+        self._journal = Journal(rundir.journal, tools.observer)
+        self._observer = self._journal
+        self._shown = f"{shown.name} {shown.version}".strip()
         self._jobs = max(1, jobs)
+        self._keep_going = keep_going
         init_tree = store.tree_of(request.initdir) if request.initdir else store.Tree(())
-        init = publishers.publish_init(request.initdata, init_tree.names() if request.initdir else None)
-        self._expansion = expand.Expansion(request.workflow, init, request.relaxations)
+        files = init_tree.names() if request.initdir else None
+        init = publishers.publish_init(request.initdata, files)
+        self._expansion = expand.Expansion(request.workflow, init, request.relaxations, files=files)
         self._trees: dict[StepId, str] = {INIT: init_tree.sha256}
         self._records: dict[StepId, Record] = {}
-        self._order: list[StepId] = []
+        self._steps: list[Step] = []
         self._ready: deque[Step] = deque()
         self._blocked: dict[StepId, list[Step]] = {}
         self._missing: dict[StepId, int] = {}
-        self._about = runtime.about()
-        run_id = rundir.identify({**request.about, "runtime": self._about.name, "started": now()})
-        self._worker = Worker(request, rundir, runtime, self._about, cache, observer, run_id)
+        self._failures: list[RecastError] = []
+        self._worker = Worker(request, rundir, replace(tools, observer=self._observer), run_id, about)
 
     def run(self) -> Finished:
         began = time.monotonic()
-        self._observer(events.RunStarted(self._rundir.root, f"{self._about.name} {self._about.version}"))
-        self._runtime.sweep(self._worker.run_id)
-        self._expand()
+        with self._journal:
+            self._observer(events.RunStarted(self._rundir.root, self._shown))
+            for runtime in self._runtimes.values():
+                runtime.sweep(self._worker.run_id)
+            self._expand()
+            self._work()
+            if self._failures:
+                raise self._failure()
+            self._complete()
+            self._observer(events.RunFinished(self._rundir.root, time.monotonic() - began))
+        made = [step for step in self._steps if not step.spec.init]
+        return Finished(self._rundir.root, tuple(self._records[step.id] for step in made), tuple(self._steps))
+
+    def _work(self) -> None:
+        """Hands out ready steps and takes in what ends, until nothing runs and nothing is ready."""
         running: dict[Future[Record], Step] = {}
-        failure: RecastError | None = None
+        ended: SimpleQueue[Future[Record]] = SimpleQueue()
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="step") as pool:
             try:
                 while True:
-                    if failure is None:
-                        self._submit(pool, running)
+                    self._submit(pool, running, ended)
                     if not running:
-                        break
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        ended = self._settle(running.pop(future), future)
-                        failure = failure or ended
+                        return
+                    future = ended.get()
+                    self._settle(running.pop(future), future)
             except KeyboardInterrupt as error:
                 self._stop(running)
                 raise Interrupted(
@@ -104,67 +111,102 @@ class _Loop:
                     signal_number=getattr(error, "signal_number", 2),
                     hint="the same command with --workdir goes on from here",
                 ) from None
-        if failure is not None:
-            raise failure
-        self._complete()
-        self._observer(events.RunFinished(self._rundir.root, time.monotonic() - began))
-        return Finished(self._rundir.root, tuple(self._records[step] for step in self._order))
 
     def _expand(self) -> None:
         """Takes in the steps of every stage that has become ready; each step counts the inputs it still waits for."""
-        new = self._expansion.advance()
+        try:
+            new = self._expansion.advance()
+        except RecastError as error:  # a value that no stage can take: what runs is awaited all the same
+            self._failures.append(error)
+            return
         for step in new:
-            self._order.append(step.id)
+            self._steps.append(step)
             missing = {source for source in _sources(step) if source not in self._trees}
             self._missing[step.id] = len(missing)
             for source in missing:
                 self._blocked.setdefault(source, []).append(step)
             if not missing:
                 self._ready.append(step)
-        if new:
-            self._observer(events.StepsPlanned(tuple(s.id for s in new), not self._expansion.waiting))
+        planned = expand.steps_of(new)
+        if planned:
+            self._observer(events.StepsPlanned(planned, self._expansion.complete))
 
-    def _submit(self, pool: ThreadPoolExecutor, running: dict[Future[Record], Step]) -> None:
-        """Starts steps whose inputs are there, as far as there are free places."""
-        while self._ready and len(running) < self._jobs:
+    def _submit(
+        self, pool: ThreadPoolExecutor, running: dict[Future[Record], Step], ended: SimpleQueue[Future[Record]]
+    ) -> None:
+        """Starts steps whose inputs are there, as far as there are free places; what is kept needs none."""
+        while self._ready and len(running) < self._jobs and (self._keep_going or not self._failures):
             step = self._ready.popleft()
-            trees = {source: self._trees[source] for source in _sources(step)}
-            running[pool.submit(self._worker.perform, step, trees)] = step
+            if step.spec.init:
+                self._finish(step, "")
+                continue
+            try:
+                prepared = self._worker.prepare(step, {source: self._trees[source] for source in _sources(step)})
+                record = self._worker.kept(prepared)
+                if record is not None:
+                    self._take(step, record)
+                    continue
+            except RecastError as error:
+                self._fail(step, error)
+                continue
+            future = pool.submit(self._worker.perform, prepared)
+            running[future] = step
+            future.add_done_callback(ended.put)
 
-    def _settle(self, step: Step, future: Future[Record]) -> RecastError | None:
+    def _settle(self, step: Step, future: Future[Record]) -> None:
         """Takes in a step that ended. An error that is not ours is a defect and ends the run as it is."""
         try:
-            record = future.result()
+            self._take(step, future.result())
         except RecastError as error:
-            self._observer(events.StepEnded(step.id, error.message))
-            return error
+            self._fail(step, error)
+
+    def _fail(self, step: Step, error: RecastError) -> None:
+        self._observer(events.StepEnded(step.id, error.message, getattr(error, "reason", "")))
+        self._failures.append(error)
+
+    def _take(self, step: Step, record: Record) -> None:
         self._records[step.id] = record
-        self._trees[step.id] = record.tree.sha256
+        self._expansion.publish(step.id, record.published, Files(record.tree.names()))
+        self._finish(step, record.tree.sha256)
+        self._expand()
+
+    def _finish(self, step: Step, tree: str) -> None:
+        """What waited for a step waits for one thing less."""
+        self._trees[step.id] = tree
         for waiting in self._blocked.pop(step.id, ()):
             self._missing[waiting.id] -= 1
             if self._missing[waiting.id] == 0:
                 self._ready.append(waiting)
-        self._expansion.publish(step.id, record.published)
-        self._expand()
-        return None
 
     def _stop(self, running: Mapping[Future[Record], Step]) -> None:
-        """Ends every container; one that is just being started is caught by looking again."""
+        """Ends every process; one that is just being started is caught by looking again."""
         self._worker.stop.set()
         waiting = set(running)
         while waiting:
             try:
-                self._runtime.sweep(self._worker.run_id)
+                for runtime in self._runtimes.values():
+                    runtime.sweep(self._worker.run_id)
                 _, waiting = wait(waiting, timeout=1)
             except KeyboardInterrupt:
                 continue  # once is enough
 
+    def _failure(self) -> RecastError:
+        """The error of a run in which steps failed; the first failure says most."""
+        first = self._failures[0]
+        if len(self._failures) == 1:
+            return first
+        names = ", ".join(str(getattr(error, "step", None) or error.message) for error in self._failures[:10])
+        hint = f"{len(self._failures)} steps failed: {names}" + (", ..." if len(self._failures) > 10 else "")
+        first.hint = f"{first.hint}\n{hint}" if first.hint else hint
+        return first
+
     def _complete(self) -> None:
         """A workflow in which something never ran has not succeeded."""
         if never := self._expansion.waiting:
+            reasons = "\n".join(f"{unready.stage}: {unready.why}" for unready in never[:10])
             raise StepFailed(
-                f"these stages never became ready: {', '.join(never)}",
-                hint="look at their dependencies: a stage they wait for made no step, or published nothing",
+                f"these stages never became ready: {', '.join(unready.stage for unready in never)}",
+                hint=f"{reasons}\nlook at their dependencies",
             )
         if not self._records:
             raise StepFailed("the workflow made no step at all", hint="is a scattered list empty?")

@@ -12,28 +12,62 @@ from dataclasses import asdict
 from typing import Any
 
 from recast_dm import store
-from recast_dm.model import Command, Dir, Image, Path, Step, StepId, Value
+from recast_dm.model import (
+    Command,
+    Dir,
+    DockerEnvironment,
+    Environment,
+    Image,
+    Instructions,
+    Path,
+    Process,
+    Script,
+    Step,
+    StepId,
+    Value,
+)
 
-VERSION = 1
-"""Raised when what a container sees by default changes (its environment, the mount points)."""
+VERSION = 2
+"""Raised when what a container sees by default changes (its environment, the mount points, where it starts)."""
 
 
-def parts(step: Step, image: Image, trees: Mapping[StepId, str]) -> dict[str, Any]:
+def parts(step: Step, image: Image | None, trees: Mapping[StepId, str]) -> dict[str, Any]:
     """Everything that decides what a step does, by name; `explain` compares these."""
-    process, publisher = step.spec.process, step.spec.publisher
-    template = process.cmd if isinstance(process, Command) else process.script
+    publisher = step.spec.publisher
     return {
         "version": VERSION,
-        "image": {"diff_ids": list(image.diff_ids), "platform": image.platform},
-        "process": {
-            "type": type(process).__name__,
-            "text": template.text,
-            "interpreter": None if isinstance(process, Command) else process.interpreter,
-        },
+        "image": {"diff_ids": list(image.diff_ids), "platform": image.platform} if image else None,
+        "environment": _environment(step.spec.environment),
+        "process": _process(step.spec.process),
         "publisher": {"type": type(publisher).__name__, **asdict(publisher)},
-        "parameters": {name: _view(value, step.id, trees) for name, value in step.parameters.items()},
+        "parameters": {name: _view(value, step.id, trees) for name, value in step.named().items()},
         "relaxations": sorted(step.relaxations),
     }
+
+
+def _process(process: Process) -> dict[str, Any]:
+    found = {"type": type(process).__name__}
+    match process:
+        case Command():
+            return {**found, "text": process.cmd.text}
+        case Script():
+            return {**found, "text": process.script.text, "interpreter": process.interpreter}
+        case Instructions():
+            return {**found, "text": process.text}
+    return found
+
+
+def _environment(environment: Environment) -> dict[str, Any]:
+    """What the image does not say. Resources are limits and promises of a site: the work is the same without them."""
+    found: dict[str, Any] = {"type": type(environment).__name__}
+    if isinstance(environment, DockerEnvironment):
+        found |= {
+            "envscript": environment.envscript,
+            "env": dict(environment.env),
+            "workdir": environment.workdir,
+            "par_mounts": [[mount.jqscript, mount.mountpath] for mount in environment.par_mounts],
+        }
+    return found
 
 
 def of(key_parts: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One step, from its key to its record: kept, taken from the cache, or made in a container.
+"""One step, from its key to its record: kept, taken from the cache, or made now.
 
 Success is a checked statement: exit code 0, every declared output there, files sealed and hashed, the record written.
 """
@@ -13,19 +13,34 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from recast_dm import config, store
-from recast_dm.engine import command, events, publishers
+from recast_dm.engine import command, events, publishers, values
 from recast_dm.engine import key as keys
 from recast_dm.engine.cache import StepCache
+from recast_dm.engine.publishers import Files
+from recast_dm.engine.request import Ask, Policy, Request, resources
 from recast_dm.engine.rundir import Record, RunDirectory
-from recast_dm.errors import IntegrityError, Interrupted, StepFailed, storage_error
-from recast_dm.model import INIT, Image, Step, StepId, Workflow
-from recast_dm.runtimes import About, Job, Limits, Runtime, runner_id
+from recast_dm.errors import IntegrityError, Interrupted, StepFailed, ToolMissing, UsageError, storage_error
+from recast_dm.model import (
+    INIT,
+    DockerEnvironment,
+    FromYamlPublisher,
+    HostEnvironment,
+    Image,
+    Instructions,
+    ManualPublisher,
+    NoEnvironment,
+    Step,
+    StepId,
+    Value,
+)
+from recast_dm.runtimes import About, Job, Outcome, Runtime, runner_id
+from recast_dm.spec import text
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
 LAST_LINES = 15
@@ -34,115 +49,246 @@ FULL = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to execute: a workflow, its init parameters and files, its images, and the relaxations by stage."""
+class Tools:
+    """What steps are performed with. `containers` and `host` are None where the workflow needs or may use none."""
 
-    workflow: Workflow
-    initdata: Mapping[str, Any]
-    initdir: Path | None
-    images: Mapping[str, Image]
-    relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    containers: Runtime | None
+    host: Runtime | None
+    cache: StepCache | None
+    observer: events.Observer
+    ask: Ask | None = None
+    verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A step with its key."""
+
+    step: Step
+    image: Image | None
+    parts: Mapping[str, Any]
+    key: str
 
 
 class Worker:
     """Performs one step in whatever thread it is called from."""
 
     def __init__(
-        self,
-        request: Request,
-        rundir: RunDirectory,
-        runtime: Runtime,
-        about: About,
-        cache: StepCache | None,
-        observer: events.Observer,
-        run_id: str,
+        self, request: Request, rundir: RunDirectory, tools: Tools, run_id: str, about: Mapping[str, About]
     ) -> None:
         self._request = request
         self._rundir = rundir
-        self._runtime = runtime
-        self._cache = cache
-        self._observer = observer
+        self._tools = tools
+        self._observer = tools.observer
         self._about = about
+        self._runner = runner_id()
         self._cpu = config.cpu_features()
+        self._user = config.container_user()
+        self._asking = threading.Lock()
         self.run_id = run_id
         self.stop = threading.Event()
 
-    def perform(self, step: Step, trees: Mapping[StepId, str]) -> Record:
-        """The record of a step: kept, cached, or made now. `trees` are the hashes of the directories it can see."""
-        began = time.monotonic()
-        image = self._request.images[step.spec.environment.reference]
+    def prepare(self, step: Step, trees: Mapping[StepId, str]) -> _Prepared:
+        """A step with its key. `trees` are the hashes of the directories it can see."""
+        environment = step.spec.environment
+        image = self._request.images[environment.reference] if isinstance(environment, DockerEnvironment) else None
         parts = keys.parts(step, image, trees)
-        key = keys.of(parts)
-        how: events.How = "kept"
-        record = self._kept(step, key, parts)
+        return _Prepared(step, image, parts, keys.of(parts))
+
+    def kept(self, prepared: _Prepared) -> Record | None:
+        """The record that an earlier start of this run directory left, if its files are still what it says."""
+        step = prepared.step
+        place = self._rundir.place(step.id)
+        try:
+            document = self._rundir.read(step.id)
+            if document is None or document["key"] != prepared.key:
+                return None
+            tree = store.Tree.from_document(document["outputs"])
+            intact = tree.sha256 == document["tree"] and store.looks_like(tree, place)
+            if intact and self._tools.verify:
+                intact = store.tree_of(place).sha256 == tree.sha256
+            record = self._record(prepared, tree, document["execution"], document["reused"]) if intact else None
+        except (IntegrityError, KeyError, OSError):
+            record = None
         if record is None:
-            try:
-                self._rundir.clear(step.id)
-                how, record = "cached", self._cached(step, key, parts)
-                if record is None:
-                    how, record = "ran", self._made(step, key, parts, image)
-            except OSError as error:
-                raise storage_error(error, f"keep the outputs of {step.id}") from None
+            self._observer(events.Warned(f"{step.id}: its files have changed since they were recorded; it runs again"))
+            return None
+        self._observer(events.StepFinished(step.id, "kept", 0.0))
+        return record
+
+    def perform(self, prepared: _Prepared) -> Record:
+        """The record of a step that is not kept: taken from the cache, or made now."""
+        step = prepared.step
+        began = time.monotonic()
+        try:
+            self._rundir.clear(step.id)
+            how: events.How = "cached"
+            record = self._cached(prepared)
+            if record is None:
+                how, record = "ran", self._made(prepared)
+        except OSError as error:
+            raise storage_error(error, f"keep the outputs of {step.id}") from None
         self._observer(events.StepFinished(step.id, how, time.monotonic() - began))
         return record
 
-    def _kept(self, step: Step, key: str, parts: Mapping[str, Any]) -> Record | None:
-        """The record that an earlier start of this run directory left, if its files are still what it says."""
-        try:
-            document = self._rundir.read(step.id)
-            if document is None or document["key"] != key:
-                return None
-            tree = store.tree_of(self._rundir.place(step.id))
-            intact = tree.sha256 == document["tree"]
-            execution, reused = document["execution"], document["reused"]
-        except (IntegrityError, KeyError):
-            intact = False
-        if not intact:
-            self._observer(events.Warned(f"{step.id}: its files have changed since they were recorded; it runs again"))
-            return None
-        return _record(step, key, parts, tree, execution, reused)
-
-    def _cached(self, step: Step, key: str, parts: Mapping[str, Any]) -> Record | None:
-        entry = self._cache.get(key) if self._cache else None
+    def _cached(self, prepared: _Prepared) -> Record | None:
+        if prepared.image is None or self._tools.cache is None:
+            return None  # what the host did is good for this run only
+        entry = self._tools.cache.get(prepared.key)
         if entry is None:
             return None
-        store.link_tree(entry.place, self._rundir.place(step.id))
-        return self._recorded(step, key, parts, entry.tree, entry.execution, "cache")
+        store.link_tree(entry.place, self._rundir.place(prepared.step.id))
+        return self._recorded(prepared, entry.tree, entry.execution, "cache")
 
-    def _made(self, step: Step, key: str, parts: Mapping[str, Any], image: Image) -> Record:
-        attempt = self._rundir.attempt(step.id)
+    # --- making ------------------------------------------------------------------------------------------------------
+
+    def _made(self, prepared: _Prepared) -> Record:
+        """Tries a step as often as its policy says."""
+        policy = self._request.policy_of(prepared.step)
+        failures: list[dict[str, Any]] = []
+        while True:
+            attempt = self._rundir.attempt(prepared.step.id)
+            began = time.monotonic()
+            try:
+                return self._tried(prepared, attempt, policy, failures)
+            except StepFailed as error:
+                if error.status is None or len(failures) >= (policy.retries or 0) or self.stop.is_set():
+                    raise
+                failures.append({"reason": error.reason, "seconds": round(time.monotonic() - began, 3)})
+                self._observer(events.StepRetried(prepared.step.id, error.reason, len(failures), policy.retries or 0))
+
+    def _tried(self, prepared: _Prepared, attempt: Path, policy: Policy, failures: list[dict[str, Any]]) -> Record:
+        step = prepared.step
         work = attempt / "work"
         work.mkdir(mode=0o755)
-        user = config.container_user()
-        owner = (work.stat().st_uid, work.stat().st_gid)
-        if user != owner:
-            os.chown(work, *user)
-        call = command.invocation(step)
-        for warning in call.warnings:
+        owner = self._hand_over(step, work)
+        execution = self._executed(prepared, attempt, policy)
+        if failures:
+            execution["failed_attempts"] = failures
+        tree = self._checked(step, work, owner, execution)
+        place = self._rundir.place(step.id)
+        work.rename(place)
+        store.fsync_directory(place.parent)
+        record = self._recorded(prepared, tree, execution, None)
+        if self._tools.cache and prepared.image is not None:
+            self._tools.cache.put(prepared.key, tree, place, execution)
+        return record
+
+    def _hand_over(self, step: Step, work: Path) -> tuple[int, int] | None:
+        """Gives a container's work directory to the container's user; gives the owner to hand it back to."""
+        if not isinstance(step.spec.environment, DockerEnvironment):
+            return None
+        status = work.stat()
+        owner = (status.st_uid, status.st_gid)
+        if owner == self._user:
+            return None
+        os.chown(work, *self._user)
+        return owner
+
+    def _executed(self, prepared: _Prepared, attempt: Path, policy: Policy) -> dict[str, Any]:
+        """Does what a step does, and demands exit code 0. Gives the execution part of the record."""
+        step, spec = prepared.step, prepared.step.spec
+        started, began = now(), time.monotonic()
+        execution: dict[str, Any] = {"started": started}
+        if spec.starts_something:
+            execution |= self._run(prepared, attempt, policy)
+        instructions = self._instructions(step)
+        if instructions is not None:
+            self._observer(events.Instructed(step.id, instructions, attempt / "work"))
+        if isinstance(spec.publisher, ManualPublisher):
+            execution["said"] = self._asked(step, str(instructions), attempt / "work", True)
+        elif isinstance(spec.process, Instructions) and self._tools.ask:
+            self._asked(step, str(instructions), attempt / "work", False)
+        return {**execution, "seconds": round(time.monotonic() - began, 3)}
+
+    def _instructions(self, step: Step) -> str | None:
+        spec = step.spec
+        said = [spec.process.text] if isinstance(spec.process, Instructions) else []
+        if isinstance(spec.environment, NoEnvironment) and spec.environment.instructions:
+            said.append(spec.environment.instructions)
+        if isinstance(spec.publisher, ManualPublisher):
+            said.append(spec.publisher.instructions)
+        return "\n".join(said) if said else None
+
+    def _asked(self, step: Step, instructions: str, place: Path, wants_value: bool) -> Any:
+        if self._tools.ask is None:
+            raise StepFailed(
+                f"the step {step.id} needs a person, and there is no terminal to ask one",
+                hint=f"its instructions:\n{instructions}\nrun this on a terminal; finished steps are kept",
+            )
+        with self._asking:
+            return self._tools.ask(step.id, instructions, place, wants_value)
+
+    def _run(self, prepared: _Prepared, attempt: Path, policy: Policy) -> dict[str, Any]:
+        step = prepared.step
+        runtime, about = self._runtime(step)
+        inputs = tuple(self._place(source) for source in step.input_dirs())
+        places = self._places(step, attempt / "work", inputs)
+        call = command.invocation(step, places)
+        for warning in (*call.warnings, *self._unprovided(step)):
             self._observer(events.Warned(warning))
         job = Job(
             name=f"recast-dm-{self.run_id}-{_NAME.sub('-', attempt.name)}-{uuid.uuid4().hex[:6]}",
             run=self.run_id,
-            runner=runner_id(),
-            image=image,
+            runner=self._runner,
+            image=prepared.image,
             argv=call.argv,
-            workdir=work,
-            inputs=tuple(self._place(source) for source in step.input_dirs() if source != step.id),
-            user=user,
+            workdir=attempt / "work",
+            inputs=inputs,
+            user=self._user,
             log=attempt / "log",
             stdin=call.stdin,
             env=call.env,
-            limits=Limits(),
+            limits=policy.limits(),
+            cwd=call.cwd,
+            files=_written(call.files or {}, attempt),
+            timeout=policy.timeout,
         )
-        execution = self._run(step, job)
-        tree = self._checked(step, work, owner if user != owner else None)
-        work.rename(self._rundir.place(step.id))
-        store.fsync_directory(self._rundir.place(step.id).parent)
-        record = self._recorded(step, key, parts, tree, execution, None)
-        if self._cache:
-            self._cache.put(key, tree, self._rundir.place(step.id), execution)
-        return record
+        if self.stop.is_set():
+            raise Interrupted(f"{step.id} was not started")
+        self._observer(events.StepStarted(step.id, prepared.image.reference if prepared.image else None, job.log))
+        outcome = runtime.run(job, lambda line: self._observer(events.StepSaid(step.id, line)))
+        self._demand_success(step, job, outcome)
+        return {
+            "runtime": {"name": about.name, "version": about.version, "isolation": list(about.isolation)},
+            "image": prepared.image.document() if prepared.image else None,
+            "container_id": outcome.container_id,
+            "argv": list(job.argv),
+            "stdin": job.stdin,
+            "env": dict(job.env),
+            "cwd": job.cwd,
+            "places": {str(source): place for source, place in places.items()},
+            "user": list(job.user) if prepared.image else None,
+            "limits": {"cpus": job.limits.cpus, "memory": job.limits.memory, "pids": job.limits.pids}
+            if prepared.image
+            else None,
+            "exit_code": outcome.exit_code,
+            "cpu": self._cpu,
+        }
+
+    def _runtime(self, step: Step) -> tuple[Runtime, About]:
+        if isinstance(step.spec.environment, HostEnvironment):
+            if self._tools.host is None:
+                raise UsageError(
+                    f"the step {step.id} starts a process of this machine (localproc-env)",
+                    hint="--allow-host lets it; it may then do whatever you may do",
+                )
+            return self._tools.host, self._about["host"]
+        if self._tools.containers is None:
+            raise ToolMissing(f"the step {step.id} needs a container runtime")
+        return self._tools.containers, self._about["containers"]
+
+    def _places(self, step: Step, work: Path, inputs: tuple[Path, ...]) -> dict[StepId, str]:
+        if isinstance(step.spec.environment, DockerEnvironment):
+            return command.in_container(step)
+        return command.on_host(step, work, inputs)
+
+    def _unprovided(self, step: Step) -> tuple[str, ...]:
+        environment = step.spec.environment
+        if not isinstance(environment, DockerEnvironment):
+            return ()
+        _, unknown = resources(environment.resources, step)
+        return tuple(f"{step.id}: the resource {name!r} is not provided here" for name in unknown)
 
     def _place(self, source: StepId) -> Path:
         if source != INIT:
@@ -150,93 +296,107 @@ class Worker:
         assert self._request.initdir is not None  # noqa: S101  # only an initdir publishes paths of init
         return self._request.initdir.absolute()
 
-    def _run(self, step: Step, job: Job) -> dict[str, Any]:
-        """Starts the container and demands exit code 0. Gives the execution part of the record."""
+    def _demand_success(self, step: Step, job: Job, outcome: Outcome) -> None:
+        if outcome.exit_code == 0 and not outcome.reason:
+            return
         if self.stop.is_set():
-            raise Interrupted(f"{step.id} was not started")
-        self._observer(events.StepStarted(step.id, job.image.reference, job.log))
-        started, began = now(), time.monotonic()
-        outcome = self._runtime.run(job, lambda line: self._observer(events.StepSaid(step.id, line)))
-        seconds = time.monotonic() - began
-        if outcome.exit_code != 0:
-            no_space = shutil.disk_usage(job.workdir).free < FULL
-            shutil.rmtree(job.workdir, ignore_errors=True)
-            if no_space:
-                raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), job.workdir), f"finish {step.id}")
-            raise _failure(step, job, outcome.exit_code, outcome.reason)
-        return {
-            "runtime": {
-                "name": self._about.name,
-                "version": self._about.version,
-                "isolation": list(self._about.isolation),
-            },
-            "image": job.image.document(),
-            "container_id": outcome.container_id,
-            "argv": list(job.argv),
-            "stdin": job.stdin,
-            "env": dict(job.env),
-            "user": list(job.user),
-            "limits": {"cpus": job.limits.cpus, "memory": job.limits.memory, "pids": job.limits.pids},
-            "exit_code": outcome.exit_code,
-            "started": started,
-            "seconds": round(seconds, 3),
-            "cpu": self._cpu,
-        }
+            raise Interrupted(f"{step.id} was interrupted")
+        no_space = shutil.disk_usage(job.workdir).free < FULL
+        shutil.rmtree(job.workdir, ignore_errors=True)
+        if no_space:
+            raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), job.workdir), f"finish {step.id}")
+        raise _failure(step, job, outcome)
 
-    def _checked(self, step: Step, work: Path, owner: tuple[int, int] | None) -> store.Tree:
+    def _checked(
+        self, step: Step, work: Path, owner: tuple[int, int] | None, execution: Mapping[str, Any]
+    ) -> store.Tree:
         """The sealed tree of a work directory that holds every declared output."""
         try:
-            names = {name for name, _ in store.walk(work)}
+            files = Files(frozenset(name for name, _ in store.walk(work)))
         except IntegrityError as error:
-            raise StepFailed(f"the step {step.id} ended well, but {error.message}", hint=error.hint) from None
-        directories = {"/".join(name.split("/")[:n]) for name in names for n in range(1, name.count("/") + 1)}
-        publishers.check_published(step, publishers.publish(step, names), names | directories)
+            raise StepFailed(
+                f"the step {step.id} ended well, but {error.message}", hint=error.hint, step=str(step.id)
+            ) from None
+        publishers.check_published(step, self._published(step, files, work, execution), files)
         store.seal(work, owner)
         return store.tree_of(work)
 
+    def _published(self, step: Step, files: Files, place: Path, execution: Mapping[str, Any]) -> Value:
+        """What a step published; what its files or a person said is looked up."""
+        publisher = step.spec.publisher
+        said: Value = None
+        if isinstance(publisher, ManualPublisher):
+            said = values.freeze(execution["said"])
+        if isinstance(publisher, FromYamlPublisher):
+            said = self._said(step, publisher, files, place, execution)
+        return publishers.publish(step, files, said)
+
+    def _said(
+        self, step: Step, publisher: FromYamlPublisher, files: Files, place: Path, execution: Mapping[str, Any]
+    ) -> Value:
+        """A file of a step, its texts that name places as the command saw them being paths."""
+        if publisher.yamlfile not in files.names:
+            found = ", ".join(sorted(files.names)[:10]) or "nothing"
+            raise StepFailed(
+                f"the step {step.id} ended well but did not write {publisher.yamlfile!r}, which says what it publishes",
+                hint=f"it wrote: {found}",
+                step=str(step.id),
+            )
+        document = text.read(place / publisher.yamlfile, f"{step.id}/{publisher.yamlfile}").plain()
+        if isinstance(step.spec.environment, DockerEnvironment):
+            places = {place: source for source, place in command.in_container(step).items()}
+        else:
+            places = {place: StepId.parse(source) for source, place in execution.get("places", {}).items()}
+        return values.map_texts(values.freeze(document), lambda word: values.placed(word, places))
+
+    # --- recording ---------------------------------------------------------------------------------------------------
+
     def _recorded(
-        self,
-        step: Step,
-        key: str,
-        parts: Mapping[str, Any],
-        tree: store.Tree,
-        execution: Mapping[str, Any],
-        reused: str | None,
+        self, prepared: _Prepared, tree: store.Tree, execution: Mapping[str, Any], reused: str | None
     ) -> Record:
-        record = _record(step, key, parts, tree, execution, reused)
+        record = self._record(prepared, tree, execution, reused)
         self._rundir.write(record)
         return record
 
-
-def _record(
-    step: Step,
-    key: str,
-    parts: Mapping[str, Any],
-    tree: store.Tree,
-    execution: Mapping[str, Any],
-    reused: str | None,
-) -> Record:
-    """What is known of a finished step; what it published follows from its files."""
-    return Record(
-        step=step.id,
-        key=key,
-        key_parts=parts,
-        tree=tree,
-        published=publishers.publish(step, tree.names()),
-        execution=execution,
-        reused=reused,
-    )
+    def _record(
+        self, prepared: _Prepared, tree: store.Tree, execution: Mapping[str, Any], reused: str | None
+    ) -> Record:
+        """What is known of a finished step; what it published follows from its files."""
+        step = prepared.step
+        files = Files(tree.names())
+        return Record(
+            step=step.id,
+            key=prepared.key,
+            key_parts=prepared.parts,
+            tree=tree,
+            published=self._published(step, files, self._rundir.place(step.id), execution),
+            depends_on=step.depends_on,
+            execution=execution,
+            reused=reused,
+        )
 
 
-def _failure(step: Step, job: Job, exit_code: int, reason: str) -> StepFailed:
+def _written(files: Mapping[str, str], attempt: Path) -> tuple[tuple[Path, str], ...]:
+    """Files to be mounted, written beside the work directory: they are no outputs."""
+    found = []
+    for n, (mountpath, content) in enumerate(sorted(files.items())):
+        path = attempt / f"mount.{n}"
+        path.write_text(content)
+        path.chmod(0o444)
+        found.append((path, mountpath))
+    return tuple(found)
+
+
+def _failure(step: Step, job: Job, outcome: Outcome) -> StepFailed:
     lines = store.tail(job.log).decode("utf-8", "replace").splitlines()[-LAST_LINES:]
-    ended = f"exit code {exit_code}" + (f", {reason}" if reason else "")
+    reason = outcome.reason or f"exit code {outcome.exit_code}"
+    ended = f"exit code {outcome.exit_code}, {outcome.reason}" if outcome.reason else reason
+    if outcome.reason == "timeout":
+        ended = f"timeout: it took more than {job.timeout:g} s"
     said = "".join(f"\n| {line}" for line in lines)
+    hint = f"its last lines:{said}\nthe whole log: {job.log}\nfinished steps are kept"
     return StepFailed(
-        f"the step {step.id} failed ({ended})",
-        hint=f"its last lines:{said}\nthe whole log: {job.log}\nfinished steps are kept",
-        step=str(step.id),
-        status=exit_code,
+        f"the step {step.id} failed ({ended})", hint=hint, step=str(step.id), status=outcome.exit_code, reason=reason
     )
 
 

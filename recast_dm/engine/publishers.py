@@ -1,4 +1,4 @@
-"""What is published: by the init stage, and by a step through its publisher. Pure functions.
+"""What is published: by the init stages, and by a step through its publisher. Pure functions.
 
 The files of a directory are given as a collection of paths; nothing here looks at a disk.
 """
@@ -7,24 +7,54 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import re
 import string
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from recast_dm.engine.values import decoded, formatted, freeze, item, joined, jq_first, map_texts, thaw, whole
 from recast_dm.errors import SpecError, StepFailed
 from recast_dm.model import (
     INIT,
     ConstantPublisher,
     Dir,
+    FromGlobPublisher,
+    FromParJqPublisher,
     FromParPublisher,
+    FromYamlPublisher,
     InterpolatedPublisher,
+    ManualPublisher,
     Path,
     Step,
+    StepId,
     Value,
     paths_in,
 )
+from recast_dm.spec.template import field_name
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files below a directory, by their relative names."""
+
+    names: frozenset[str] = frozenset()
+
+    @cached_property
+    def directories(self) -> frozenset[str]:
+        return frozenset(name[:n] for name in self.names for n, letter in enumerate(name) if letter == "/")
+
+    def hold(self, text: str) -> bool:
+        """Whether a relative name exists."""
+        name = posixpath.normpath(text) if text else "."
+        return name == "." or name in self.directories or (name in self.names and not text.endswith("/"))
+
+    def match(self, pattern: str) -> list[str]:
+        """The files and directories that match a wildcard, sorted."""
+        return sorted(name for name in self.names | self.directories if _matches(name, pattern))
+
+
+NO_FILES = Files()
 
 
 def publish_init(initdata: Mapping[str, Any], files: Collection[str] | None) -> Mapping[str, Value]:
@@ -37,212 +67,233 @@ def publish_init(initdata: Mapping[str, Any], files: Collection[str] | None) -> 
     >>> publish_init({"yields": "yields.yaml", "n": 3.0}, ["yields.yaml"])["yields"].render({INIT: "/inputs/0"})
     '/inputs/0/yields.yaml'
     """
-    known = frozenset(files or ())
-    directories = {"/".join(parts[:n]) for file in known for parts in [file.split("/")] for n in range(1, len(parts))}
-    everything = sorted(known | directories)
+    published = {key: whole(decoded(freeze(value))) for key, value in initdata.items()}
+    if files is None:
+        return published
+    found = _search(published, INIT, Files(frozenset(files)), glob=True)
+    return found if isinstance(found, Mapping) else published
 
-    def exists(text: str) -> bool:
-        name = posixpath.normpath(text) if text else "."
-        return name == "." or name in directories or (name in known and not text.endswith("/"))
+
+def publish_scope(step: Step, files: Files | None) -> Value | None:
+    """What the init step of a sub-workflow publishes: its parameters, with names of files in them found.
+
+    A name is looked for only where exactly one directory can be meant (as upstream), the one in `step.readdirs`.
+    `files` are those of that directory; None says that they are not known yet, and then nothing may be known here.
+    """
+    publisher = step.spec.publisher
+    assert isinstance(publisher, FromParJqPublisher)  # noqa: S101  # what an init step has
+    value = whole(step.parameters)
+    if len(step.readdirs) != 1 or not publisher.relative_paths:
+        return value
+    if files is None:
+        return None if _has_relative(value) else value
+    return _search(value, step.readdirs[0], files, glob=publisher.glob)
+
+
+def _has_relative(value: Value) -> bool:
+    if isinstance(value, str):
+        return not value.startswith("/")
+    if isinstance(value, tuple | Mapping):
+        return any(_has_relative(item) for item in (value.values() if isinstance(value, Mapping) else value))
+    return False
+
+
+def _search(value: Value, base: StepId, files: Files, *, glob: bool, exact: bool = True) -> Value:
+    """A value whose relative texts are the paths of the files that they name below a directory."""
 
     def leaf(text: str) -> Value:
-        if files is None or text.startswith("/"):
+        if text.startswith("/"):
             return text
-        if exists(text):
-            return Path((Dir(INIT), f"/{text}"))
-        if any(character in text for character in "*?["):
-            matches = [name for name in everything if _matches(name, text)]
-            if matches:
-                return tuple(Path((Dir(INIT), f"/{name}")) for name in matches)
+        if exact and files.hold(text):
+            return Path((Dir(base), f"/{text}"))
+        if glob and any(character in text for character in "*?["):
+            return tuple(Path((Dir(base), f"/{name}")) for name in files.match(text)) or text
         return text
 
-    return {key: map_texts(_whole(freeze(value)), leaf) for key, value in initdata.items()}
-
-
-def _whole(value: Value) -> Value:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, tuple):
-        return tuple(_whole(item) for item in value)
-    if isinstance(value, Mapping):
-        return {key: _whole(item) for key, item in value.items()}
-    return value
+    return map_texts(value, leaf)
 
 
 def _matches(name: str, pattern: str) -> bool:
     """Shell wildcards, segment by segment; `**` spans directories; hidden names need a literal dot."""
-    if "**" in pattern:
-        return re.fullmatch(fnmatch.translate(pattern.replace("**/", "**")), name) is not None
-    names, patterns = name.split("/"), pattern.split("/")
-    return len(names) == len(patterns) and all(
-        fnmatch.fnmatchcase(n, p) and (p.startswith(".") or not n.startswith("."))
-        for n, p in zip(names, patterns, strict=True)
-    )
+    return _match_segments(name.split("/"), pattern.split("/"))
+
+
+def _match_segments(names: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        if _match_segments(names, patterns[1:]):
+            return True
+        return bool(names) and not names[0].startswith(".") and _match_segments(names[1:], patterns)
+    if not names or not fnmatch.fnmatchcase(names[0], patterns[0]):
+        return False
+    if names[0].startswith(".") and not patterns[0].startswith("."):
+        return False
+    return _match_segments(names[1:], patterns[1:])
 
 
 def prepublish(step: Step) -> Value | None:
     """What a step will publish, where that is known before it runs; None where only its files can tell."""
     publisher = step.spec.publisher
+    if isinstance(publisher, FromYamlPublisher | FromGlobPublisher | ManualPublisher):
+        return None
     if isinstance(publisher, InterpolatedPublisher) and publisher.glob:
         return None
-    return publish(step, ())
+    if isinstance(publisher, FromParJqPublisher):
+        value = _from_jq(step, publisher)
+        looks = publisher.glob or (publisher.try_exact and publisher.relative_paths and _has_relative(value))
+        return None if looks else value
+    return publish(step, NO_FILES)
 
 
-def publish(step: Step, files: Collection[str]) -> Value:
-    """What a step publishes, `files` being the paths below its work directory."""
+def publish(step: Step, files: Files, said: Value = None) -> Value:
+    """What a step publishes.
+
+    `files` are those of its work directory; `said` is what the file of a `fromyaml-pub`, or a person, says.
+    """
     publisher = step.spec.publisher
-    if isinstance(publisher, ConstantPublisher):
-        return freeze(publisher.publish)
-    if isinstance(publisher, FromParPublisher):
-        return map_texts(freeze(publisher.outputmap), lambda name: _parameter(step, name))
-    return map_texts(freeze(publisher.publish), lambda text: _interpolated(step, publisher, text, files))
+    match publisher:
+        case ConstantPublisher():
+            return decoded(freeze(publisher.publish))
+        case FromParPublisher():
+            return map_texts(freeze(publisher.outputmap), lambda name: _parameter(step, name))
+        case FromParJqPublisher():
+            return _searched(step, publisher, files)
+        case FromYamlPublisher() | ManualPublisher():
+            return decoded(said, step.spec.where)
+        case FromGlobPublisher():
+            names = files.match(publisher.globexpression)
+            return {publisher.outputkey: tuple(Path((Dir(step.id), f"/{name}")) for name in names)}
+        case InterpolatedPublisher():
+            return map_texts(freeze(publisher.publish), lambda text: _interpolated(step, publisher, text, files))
+
+
+def _from_jq(step: Step, publisher: FromParJqPublisher) -> Value:
+    if publisher.script.strip() == ".":
+        return whole(step.parameters)
+    return jq_first(publisher.script, step.parameters, step.spec.where)
+
+
+def _searched(step: Step, publisher: FromParJqPublisher, files: Files) -> Value:
+    """The jq program's result with the files found: relative names, and wildcards in paths of the step's own."""
+    value = _from_jq(step, publisher)
+    if publisher.relative_paths:
+        value = _search(value, step.id, files, glob=publisher.glob, exact=publisher.try_exact)
+    if not publisher.glob:
+        return value
+    return _map_paths(value, lambda path: _globbed(step, path, files))
+
+
+def _map_paths(value: Value, change: Callable[[Path], Value]) -> Value:
+    if isinstance(value, Path):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(_map_paths(item, change) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _map_paths(item, change) for key, item in value.items()}
+    return value
+
+
+def _globbed(step: Step, path: Path, files: Files) -> Value:
+    own = Dir(step.id)
+    if path.parts[0] != own or len(path.dirs()) != 1:
+        return path
+    pattern = texts(path).lstrip("/")
+    if files.hold(pattern):
+        return path
+    return tuple(Path((own, f"/{name}")) for name in files.match(pattern)) or path
 
 
 def _parameter(step: Step, name: str) -> Value:
-    if name not in step.parameters:
+    parameters = step.named()
+    if name not in parameters:
         raise SpecError(f"the publisher of {step.id} names an unknown parameter {name!r}", where=step.spec.where)
-    return step.parameters[name]
+    return parameters[name]
 
 
-def _interpolated(step: Step, publisher: InterpolatedPublisher, text: str, files: Collection[str]) -> Value:
+def _interpolated(step: Step, publisher: InterpolatedPublisher, text: str, files: Files) -> Value:
     value = _compose(step, text)
     own = Dir(step.id)
     absolute = isinstance(value, Path) and isinstance(value.parts[0], Dir)
-    if publisher.relative_paths and not absolute and not str(_texts(value)).startswith("/"):
+    if publisher.relative_paths and not absolute and not str(texts(value)).startswith("/"):
         tail = value.parts if isinstance(value, Path) else (value,)
         value = Path((own, "/", *tail))
     if not publisher.glob:
-        return _joined(value)
+        return _join(value)
     if isinstance(value, Path) and value.parts[0] == own:
-        pattern = _texts(replace(value, parts=value.parts[1:])).lstrip("/")
-        matches = sorted(name for name in files if _matches(name, pattern))
+        pattern = texts(replace(value, parts=value.parts[1:])).lstrip("/")
+        matches = files.match(pattern)
         if matches:
             return tuple(Path((own, f"/{name}")) for name in matches)
-    return _joined(value)
+    return _join(value)
 
 
 def _compose(step: Step, text: str) -> str | Path:
     """A publisher's text with `{workdir}` and the step's parameters in it, by the rules of Python's `str.format`."""
     parts: list[str | Dir] = []
-    for literal, field, spec, conversion in string.Formatter().parse(text):
+    for literal, name, spec, conversion in string.Formatter().parse(text):
         parts.append(literal)
-        if field is None:
+        if name is None:
             continue
-        value = Path((Dir(step.id),)) if field == "workdir" else _field(step, field)
+        value = Path((Dir(step.id),)) if name == "workdir" else _field(step, name)
         if isinstance(value, Path) and not spec and not conversion:
             parts += value.parts
         else:
-            parts.append(_formatted(step, field, value, spec or "", conversion))
-    joined = _joined(Path(tuple(parts)))
-    return joined if isinstance(joined, Path) else str(joined)
+            parts.append(_formatted(step, name, value, spec or "", conversion or ""))
+    return joined(Path(tuple(parts)))
 
 
-def _field(step: Step, field: str) -> Value:
-    """A parameter, or with `name[key]` an item of one. Attributes (`name.x`) are refused: values have none."""
-    name, _, items = field.partition("[")
-    value = _parameter(step, name)
-    for item in items.removesuffix("]").split("][") if items else ():
-        try:
-            if isinstance(value, tuple):
-                value = value[int(item)]
-            elif isinstance(value, Mapping):
-                value = value[item]
-            else:
-                raise ValueError(item)
-        except (ValueError, LookupError):
-            raise SpecError(
-                f"the publisher of {step.id} names {{{field}}}, which is not there", where=step.spec.where
-            ) from None
-    return value
+def _field(step: Step, text: str) -> Value:
+    name, items = field_name(text, step.spec.where)
+    try:
+        return item(_parameter(step, name), items)
+    except ValueError as error:
+        raise SpecError(f"the publisher of {step.id} names {{{text}}}: {error}", where=step.spec.where) from None
 
 
-def _formatted(step: Step, field: str, value: Value, spec: str, conversion: str | None) -> str:
+def _formatted(step: Step, name: str, value: Value, spec: str, conversion: str) -> str:
     """A value as Python formats it. Lists and mappings that hold paths have no text of their own."""
     if any(True for _ in paths_in(value)):
         raise SpecError(
-            f"the publisher of {step.id} makes text of {{{field}}}, which holds paths",
+            f"the publisher of {step.id} makes text of {{{name}}}, which holds paths",
             where=step.spec.where,
             hint="publish the parameter itself, by frompar-pub",
         )
     try:
-        shown = string.Formatter().convert_field(_thawed(value), conversion)
-        return format(shown, spec)
-    except (ValueError, TypeError) as error:
+        return formatted(thaw(value), spec, conversion)
+    except ValueError as error:
         raise SpecError(
-            f"the publisher of {step.id} cannot format {{{field}}}: {error}", where=step.spec.where
+            f"the publisher of {step.id} cannot format {{{name}}}: {error}", where=step.spec.where
         ) from None
 
 
-def _thawed(value: Value) -> Any:
-    if isinstance(value, tuple):
-        return [_thawed(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _thawed(item) for key, item in value.items()}
-    return value
+def _join(value: str | Path) -> str | Path:
+    return value if isinstance(value, str) else joined(value)
 
 
-def _joined(value: str | Path) -> str | Path:
-    """A path with neighbouring texts joined; one without directories is a text."""
-    if isinstance(value, str):
-        return value
-    parts: list[str | Dir] = []
-    for part in value.parts:
-        if isinstance(part, str) and parts and isinstance(parts[-1], str):
-            parts[-1] += part
-        elif part != "":
-            parts.append(part)
-    if all(isinstance(part, str) for part in parts):
-        return "".join(str(part) for part in parts)
-    return Path(tuple(parts))
-
-
-def _texts(value: str | Path) -> str:
+def texts(value: str | Path) -> str:
     return value if isinstance(value, str) else "".join(p for p in value.parts if isinstance(p, str))
 
 
-def check_published(step: Step, published: Value, names: Collection[str]) -> None:
+def check_published(step: Step, published: Value, files: Files) -> None:
     """Every published path in the step's own directory must exist there: success is a checked statement.
 
-    `names` are files and directories below the work directory. Raises StepFailed naming what is missing.
+    Raises StepFailed naming what is missing. A step that starts nothing writes nothing, and only says names.
     """
+    if not step.spec.starts_something:
+        return
     own = Dir(step.id)
-
-    def look(value: Value) -> None:
-        if isinstance(value, tuple):
-            for item in value:
-                look(item)
-        elif isinstance(value, Mapping):
-            for item in value.values():
-                look(item)
-        elif isinstance(value, Path) and value.parts[0] == own:
-            text = _texts(value)
-            name = text.strip("/")
-            if name and (name not in names or not text.startswith("/")):
-                shown = name if text.startswith("/") else f"{{workdir}}{text}"
-                found = ", ".join(sorted(names)[:10]) or "nothing"
-                raise StepFailed(
-                    f"the step {step.id} ended well but did not write its declared output {shown!r}",
-                    hint=f"it wrote: {found}",
-                )
-
-    look(published)
-
-
-def freeze(value: Any) -> Value:
-    """JSON as a frozen value: lists become tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(freeze(item) for item in value)
-    if isinstance(value, Mapping):
-        return {str(key): freeze(item) for key, item in value.items()}
-    return value  # type: ignore[no-any-return]  # a JSON scalar
-
-
-def map_texts(value: Value, change: Callable[[str], Value]) -> Value:
-    """A value with every text in it changed."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, tuple):
-        return tuple(map_texts(item, change) for item in value)
-    if isinstance(value, Mapping):
-        return {key: map_texts(item, change) for key, item in value.items()}
-    return value
+    for path in paths_in(published):
+        if path.parts[0] != own:
+            continue
+        text = texts(path)
+        name = text.strip("/")
+        if not name or (text.startswith("/") and files.hold(name)):
+            continue
+        shown = name if text.startswith("/") else f"{{workdir}}{text}"
+        found = ", ".join(sorted(files.names)[:10]) or "nothing"
+        raise StepFailed(
+            f"the step {step.id} ended well but did not write its declared output {shown!r}",
+            hint=f"it wrote: {found}",
+            step=str(step.id),
+        )

@@ -2,13 +2,17 @@
 
 DIR/run.json                what this run is of
 DIR/<stage>/<index>/...     a finished step's work directory, exactly once, as regular files
-DIR/.records/<stage>.<index>.json
+DIR/.records/<stage>/<index>.json
 DIR/.attempts/<stage>.<index>.<n>/{work,log}      what did not finish; and the logs of what did
+DIR/.events.jsonl           what happened, one line an event, of every start
 DIR/.lock                   held while a runner works here
+
+A stage of a sub-workflow has the way to it as its name: `scan/1/fit`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -25,6 +29,7 @@ from recast_dm.model import StepId, Value
 
 RUN_SCHEMA = "recast-dm/run/1"
 STEP_SCHEMA = "recast-dm/step/1"
+OURS = (".records", ".attempts", ".lock", ".events.jsonl")
 IDENTITY = ("analysis", "capsule", "model", "parameters", "initdata")
 """What of run.json must be the same when a run is resumed."""
 
@@ -38,6 +43,7 @@ class Record:
     key_parts: Mapping[str, Any]
     tree: store.Tree
     published: Value
+    depends_on: tuple[StepId, ...]
     execution: Mapping[str, Any]
     reused: str | None = None
 
@@ -48,7 +54,8 @@ class Record:
             "key": self.key,
             "published": plain(self.published),
             "tree": self.tree.sha256,
-            "outputs": self.tree.document(),
+            "outputs": [{**f.document(), "mtime_ns": f.mtime_ns} for f in self.tree.files],
+            "depends_on": [str(step) for step in self.depends_on],
             "reused": self.reused,
             "execution": dict(self.execution),
             "key_parts": dict(self.key_parts),
@@ -102,7 +109,7 @@ class RunDirectory:
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"{self.root} is a file, not a directory", hint="choose another --workdir")
         if self.root.is_dir() and not (self.root / "run.json").exists():
-            foreign = [p.name for p in self.root.iterdir() if p.name not in (".records", ".attempts", ".lock")]
+            foreign = [p.name for p in self.root.iterdir() if p.name not in OURS]
             if foreign:
                 raise UsageError(
                     f"{self.root} is not a run directory: it holds {foreign[0]!r}",
@@ -122,18 +129,20 @@ class RunDirectory:
         store.write_atomic(path, store.pretty({"schema": RUN_SCHEMA, "id": run_id, **about}))
         return str(run_id)
 
+    @property
+    def journal(self) -> Path:
+        return self.root / ".events.jsonl"
+
     def place(self, step: StepId) -> Path:
         return self.root / step.stage / str(step.index)
 
     def record_path(self, step: StepId) -> Path:
-        return self.root / ".records" / f"{step.stage}.{step.index}.json"
+        return self.root / ".records" / step.stage / f"{step.index}.json"
 
     def read(self, step: StepId) -> dict[str, Any] | None:
         """The record of a finished step, when its files are there."""
         path = self.record_path(step)
-        if not path.exists() or not self.place(step).is_dir():
-            return None
-        return store.read_json(path, STEP_SCHEMA)
+        return store.read_json(path, STEP_SCHEMA) if path.exists() and self.place(step).is_dir() else None
 
     def write(self, record: Record) -> None:
         store.write_atomic(self.record_path(record.step), store.pretty(record.document()))
@@ -141,7 +150,7 @@ class RunDirectory:
     def attempt(self, step: StepId) -> Path:
         """A new directory for one attempt at a step."""
         for number in range(1, 1_000_000):
-            path = self.root / ".attempts" / f"{step.stage}.{step.index}.{number}"
+            path = self.root / ".attempts" / f"{str(step).replace('/', '.')}.{number}"
             try:
                 path.mkdir()
             except FileExistsError:
@@ -153,7 +162,8 @@ class RunDirectory:
 
     def clear(self, step: StepId) -> None:
         """Removes what an earlier start left of a step that has to be done again."""
-        self.record_path(step).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.record_path(step).unlink()
         place = self.place(step)
         if place.exists():
             trash = self.attempt(step) / "replaced"

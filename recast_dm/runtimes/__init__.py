@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from recast_dm.errors import ToolMissing, UsageError
 from recast_dm.model import Image
@@ -37,13 +37,14 @@ class Job:
     `workdir` is mounted read-write at `/workdir`, `inputs[n]` read-only at `/inputs/<n>`; nothing else is mounted.
     `run` is the id of the run directory and `runner` the process that waits (see `runner_id`), so that leftovers of a
     dead runner can be found. `user` is the uid and gid of the process. Both output streams go to the file `log` as
-    they come.
+    they come. The command starts in `cwd` (None: the image's own directory); each of `files` is mounted read-only at
+    its place; after `timeout` seconds everything is ended. Without an image, the job is a process of this machine.
     """
 
     name: str
     run: str
     runner: str
-    image: Image
+    image: Image | None
     argv: tuple[str, ...]
     workdir: Path
     inputs: tuple[Path, ...]
@@ -52,15 +53,21 @@ class Job:
     stdin: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    cwd: str | None = None
+    files: tuple[tuple[Path, str], ...] = ()
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a container ended. `reason` says more than the code where the runtime knows it (out of memory, killed)."""
+    """How a job ended. `reason` says more than the code where the runtime knows it."""
 
     exit_code: int
     container_id: str
-    reason: str = ""
+    reason: Reason = ""
+
+
+Reason: TypeAlias = Literal["", "out of memory", "timeout", "killed", "removed while it ran"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import contextlib
 import csv
 import io
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,11 +17,12 @@ from typing import Any, BinaryIO
 from recast_dm import store
 from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.model import Image
-from recast_dm.runtimes import About, Job, Outcome, runner_lives
+from recast_dm.runtimes import About, Job, Outcome, Reason, runner_lives
 
 RUN_LABEL = "org.recast-dm.run"
 RUNNER_LABEL = "org.recast-dm.runner"
 LONGEST_LINE = 64 * 1024
+KILLED = 137
 ENGINE_FAILED = 125
 """docker's own exit code when it could not start a container."""
 
@@ -58,9 +60,13 @@ def argv(job: Job) -> tuple[str, ...]:
         words += ["--mount", _mount(str(place), f"/inputs/{n}", read_only=True)]
     for key, value in sorted({**BASE_ENV, **job.env}.items()):
         words += ["--env", f"{key}={value}"]
-    words += ["--workdir", "/workdir"]
+    for path, target in job.files:
+        words += ["--mount", _mount(str(path), target, read_only=True)]
+    if job.cwd is not None:
+        words += ["--workdir", job.cwd]
     if job.stdin is not None:
         words.append("--interactive")
+    assert job.image is not None  # noqa: S101  # a container has one
     words += ["--entrypoint", job.argv[0], job.image.image_id, *job.argv[1:]]
     return tuple(words)
 
@@ -141,6 +147,7 @@ class Docker:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches us, and we end the container
                 ) as process,
+                _Deadline(job, lambda: self._kill(job.name)) as deadline,
             ):
                 _feed(process, job.stdin)
                 assert process.stdout is not None  # noqa: S101  # it was asked for
@@ -148,9 +155,17 @@ class Docker:
                 code = process.wait()
         except OSError as error:
             raise storage_error(error, f"run {job.name}") from None
-        return self._outcome(job, code)
+        return self._outcome(job, code, deadline.passed)
 
-    def _outcome(self, job: Job, code: int) -> Outcome:
+    def _kill(self, name: str) -> None:
+        """Ends a container for good; one that is not there yet, or no more, needs nothing."""
+        import docker
+        import requests
+
+        with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+            self._engine().containers.get(name).kill()
+
+    def _outcome(self, job: Job, code: int, late: bool) -> Outcome:
         """What the engine itself says about how the container ended; then the container is removed."""
         import docker
         import requests
@@ -164,7 +179,7 @@ class Docker:
             with contextlib.suppress(docker.errors.APIError):  # whoever sweeps this run may be removing it already
                 container.remove(force=True, v=True)
         except docker.errors.NotFound:
-            return Outcome(code or ENGINE_FAILED, container_id, "the container was removed while it ran")
+            return Outcome(code or ENGINE_FAILED, container_id, "removed while it ran")
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise ToolMissing(
                 f"docker stopped answering while {job.name} ran: {_short(error)}",
@@ -172,8 +187,10 @@ class Docker:
             ) from None
         if state["Status"] == "created":
             raise ToolMissing(f"docker could not start a container: {state.get('Error') or _last_line(job)}")
-        reason = "out of memory" if state.get("OOMKilled") else ""
-        return Outcome(int(state["ExitCode"]), container_id, reason)
+        exit_code = int(state["ExitCode"])
+        reason: Reason = "killed" if exit_code == KILLED else ""
+        reason = "timeout" if late else "out of memory" if state.get("OOMKilled") else reason
+        return Outcome(exit_code, container_id, reason)
 
     def sweep(self, run: str) -> int:
         import docker
@@ -193,6 +210,33 @@ class Docker:
         except (docker.errors.DockerException, requests.RequestException, ToolMissing):
             return count  # an engine that is gone has no containers to leave behind
         return count
+
+
+class _Deadline:
+    """Ends a job that takes too long. A container that is just being started is looked for again."""
+
+    def __init__(self, job: Job, end: Callable[[], None]) -> None:
+        self._timeout = job.timeout
+        self._end = end
+        self._over = threading.Event()
+        self._timer: threading.Thread | None = None
+        self.passed = False
+
+    def __enter__(self) -> _Deadline:
+        if self._timeout is not None:
+            self._timer = threading.Thread(target=self._watch, args=(self._timeout,), daemon=True)
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._timer is not None:
+            self._timer.join()
+
+    def _watch(self, seconds: float) -> None:
+        while not self._over.wait(seconds):
+            self.passed, seconds = True, 1.0
+            self._end()
 
 
 def _copy(stream: Any, log: BinaryIO, line: Callable[[str], None]) -> None:

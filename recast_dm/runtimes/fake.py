@@ -42,6 +42,7 @@ class FakeRuntime:
             number = len(self.jobs)
         line(f"fake: {' '.join(job.argv)}")
         job.log.write_text(f"fake: {' '.join(job.argv)}\n")
+        assert job.image is not None  # noqa: S101  # a container has one
         code = self._programs[job.image.image_id.removeprefix("sha256:fake-")](job)
         return Outcome(code, f"fake-{number}")
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from recast_dm.errors import SpecError
+from recast_dm.spec.problems import Problems
 from recast_dm.spec.text import Node
 
 
@@ -55,12 +56,16 @@ def need(node: Node, key: str, what: str) -> Node:
     return entries[key]
 
 
-def only(node: Node, known: Iterable[str], what: str) -> None:
-    """Refuses keys that nobody would read."""
+def only(node: Node, known: Iterable[str], what: str, problems: Problems | None = None) -> None:
+    """Refuses keys that nobody would read; with `problems`, each of them."""
     allowed = set(known)
     for key, value in mapping(node, what).items():
-        if key not in allowed:
-            raise SpecError(f"{what} has no key {key!r}", where=value.where, hint=did_you_mean(key, allowed))
+        if key in allowed:
+            continue
+        error = SpecError(f"{what} has no key {key!r}", where=value.where, hint=did_you_mean(key, allowed))
+        if problems is None:
+            raise error
+        problems.add(error)
 
 
 def choice(node: Node, known: Iterable[str], what: str) -> str:

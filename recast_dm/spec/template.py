@@ -6,6 +6,7 @@ data (see `engine/command.py`); this module only finds out where the placeholder
 
 from __future__ import annotations
 
+import re
 import string
 from typing import Literal
 
@@ -41,22 +42,36 @@ def parse(text: str, where: Location, *, raw: bool = False) -> Template:
             parts.append(literal)
         if name is None:
             continue
-        if not name.isidentifier() or spec or conversion:
-            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise SpecError(
-                f"{{{shown}}} is not a placeholder: a parameter's name must stand alone between the braces",
-                where=where,
-                hint="write {{ and }} for braces that are not placeholders",
-            )
+        head, items = field_name(name, where)
         if not raw and (reason := shell.undecidable):
             raise SpecError(
                 f"the placeholder {{{name}}} stands {reason}: no quoting there can be shown to be safe",
                 where=where,
                 hint="move it out, or set `compat: raw` for this stage under `steps` in recast.yml",
             )
-        parts.append(Field(name, "none" if raw else shell.quoting))
+        parts.append(Field(head, "none" if raw else shell.quoting, items, spec or "", conversion or ""))
         shell.placeholder()
     return Template(text, tuple(parts))
+
+
+def field_name(text: str, where: Location) -> tuple[str, tuple[str, ...]]:
+    """A placeholder's name, and the keys behind it. Attributes are refused: a value has none.
+
+    >>> field_name("model[mass]", Location("steps.yml", 3))
+    ('model', ('mass',))
+    """
+    head, _, rest = text.partition("[")
+    items = tuple(rest.removesuffix("]").split("][")) if rest else ()
+    if not head or not _FIELD.fullmatch(head) or any(set(item) & set("[]") for item in items):
+        raise SpecError(
+            f"{{{text}}} is not a placeholder: a parameter's name must stand between the braces",
+            where=where,
+            hint="write {{ and }} for braces that are not placeholders",
+        )
+    return head, items
+
+
+_FIELD = re.compile(r"[\w-]+")
 
 
 class _Shell:

@@ -20,7 +20,8 @@ from recast_dm import spec
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
-from recast_dm.engine.perform import Request
+from recast_dm.engine.perform import Tools
+from recast_dm.engine.request import Request
 from recast_dm.model import Workflow
 from recast_dm.runtimes import Job
 from recast_dm.runtimes.fake import FakeRuntime
@@ -122,10 +123,10 @@ class Bench:
         return execute(
             self.request(workflow, initdata or {}, initdir),
             directory=self.root / run,
-            runtime=self.runtime,
+            tools=Tools(
+                containers=self.runtime, host=None, cache=self.cache if cached else None, observer=self.seen
+            ),
             jobs=jobs,
-            cache=self.cache if cached else None,
-            observer=self.seen,
         )
 
     def hows(self) -> dict[str, str]:

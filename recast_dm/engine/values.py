@@ -1,0 +1,196 @@
+"""JSON values on their way through a workflow: frozen, with paths in them, and as jq and JSONPath see them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from recast_dm.errors import Location, SpecError
+from recast_dm.model import Dir, Path, StepId, Value
+from recast_dm.spec import jq
+
+B64JSON = "b64json://"
+"""A text that begins so is JSON in base64: yadage's typed leaves, as they are written down."""
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_TOKEN = re.compile(f"/{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
+
+
+def freeze(value: Any) -> Value:
+    """JSON as a frozen value: lists become tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(freeze(item) for item in value)
+    if isinstance(value, Mapping):
+        return {str(key): freeze(item) for key, item in value.items()}
+    return value  # type: ignore[no-any-return]  # a JSON scalar
+
+
+def thaw(value: Value, text: Callable[[Path], str] | None = None) -> Any:
+    """A value as plain lists and dictionaries; `text` says what a path becomes (default: it stays)."""
+    if isinstance(value, Path) and text is not None:
+        return text(value)
+    if isinstance(value, tuple):
+        return [thaw(item, text) for item in value]
+    if isinstance(value, Mapping):
+        return {key: thaw(item, text) for key, item in value.items()}
+    return value
+
+
+def map_texts(value: Value, change: Callable[[str], Value]) -> Value:
+    """A value with every text in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(map_texts(item, change) for item in value)
+    if isinstance(value, Mapping):
+        return {key: map_texts(item, change) for key, item in value.items()}
+    return value
+
+
+def whole(value: Value) -> Value:
+    """Whole floats as integers: what jq makes of them, and so upstream of init parameters.
+
+    >>> whole((3.0, 0.25))
+    (3, 0.25)
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, tuple):
+        return tuple(whole(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: whole(item) for key, item in value.items()}
+    return value
+
+
+def decoded(value: Value, where: Location | None = None) -> Value:
+    """A value whose `b64json://` texts are what they stand for.
+
+    >>> decoded("b64json://eyJtX21lZCI6IDIwMDB9")
+    {'m_med': 2000}
+    """
+
+    def leaf(text: str) -> Value:
+        if not text.startswith(B64JSON):
+            return text
+        try:
+            document = json.loads(base64.b64decode(text.replace(B64JSON, ""), validate=True), parse_constant=_refuse)
+        except (ValueError, binascii.Error, RecursionError):
+            raise SpecError(f"{text[:40]!r} is not JSON in base64", where=where) from None
+        return freeze(document)
+
+    return map_texts(value, leaf)
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+def item(value: Value, keys: Sequence[str]) -> Value:
+    """An item of a value, as `{name[key][0]}` names it. Raises ValueError.
+
+    >>> item({"masses": (500, 1000)}, ("masses", "1"))
+    1000
+    """
+    for key in keys:
+        try:
+            if isinstance(value, tuple | str):
+                value = value[int(key)]
+            elif isinstance(value, Mapping):
+                value = value[key]
+            else:
+                raise LookupError(key)
+        except (ValueError, LookupError):
+            raise ValueError(f"there is no {key!r} in it") from None
+    return value
+
+
+def formatted(value: Any, spec: str, conversion: str) -> str:
+    """A plain value as Python's `str.format` has it. Raises ValueError.
+
+    >>> formatted(500, "06d", "")
+    '000500'
+    """
+    if "{" in spec or len(spec) > 20:
+        raise ValueError(f"{spec!r} is no plain format")
+    try:
+        return format(string.Formatter().convert_field(value, conversion or None), spec)
+    except (TypeError, OverflowError, MemoryError) as error:
+        raise ValueError(str(error)) from None
+
+
+def jq_all(program: str, value: Value, where: Location | None) -> list[Value]:
+    """Everything that a jq program makes of a value. Paths pass through it as texts that begin with a slash."""
+    plain = thaw(_without_tokens(value, where), lambda path: path.render({d.step: _token(d.step) for d in path.dirs()}))
+    try:
+        found = jq.compiled(program).input_value(plain).all()
+    except ValueError as error:
+        said = " ".join(str(error).split()).removeprefix("jq: error: ")[:300]
+        raise SpecError(f"the jq program {_short(program)} fails: {said}", where=where) from None
+    return [map_texts(freeze(item), _from_token) for item in found]
+
+
+def jq_first(program: str, value: Value, where: Location | None) -> Value:
+    """The first thing that a jq program makes of a value."""
+    found = jq_all(program, value, where)
+    if not found:
+        raise SpecError(f"the jq program {_short(program)} makes nothing", where=where)
+    return found[0]
+
+
+def jq_text(program: str, value: Value, render: Callable[[Path], str], where: Location | None) -> str:
+    """What a jq program makes of a value, as JSON text; `render` says what a path is there."""
+    try:
+        return str(jq.compiled(program).input_value(thaw(value, render)).text())
+    except ValueError as error:
+        said = " ".join(str(error).split()).removeprefix("jq: error: ")[:300]
+        raise SpecError(f"the jq program {_short(program)} fails: {said}", where=where) from None
+
+
+def _short(program: str) -> str:
+    return repr(program if len(program) <= 60 else program[:57] + "...")
+
+
+def _token(step: StepId) -> str:
+    return f"/{_OPEN}{step}{_CLOSE}"
+
+
+def _without_tokens(value: Value, where: Location | None) -> Value:
+    def leaf(text: str) -> Value:
+        if _OPEN in text or _CLOSE in text:
+            raise SpecError("a text holds U+E000 or U+E001, which stand for directories inside jq", where=where)
+        return text
+
+    return map_texts(value, leaf)
+
+
+def _from_token(text: str) -> Value:
+    if _OPEN not in text:
+        return text
+    pieces = _TOKEN.split(text)
+    parts = [piece if n % 2 == 0 else Dir(StepId.parse(piece)) for n, piece in enumerate(pieces)]
+    return joined(Path(tuple(parts)))
+
+
+def joined(value: Path) -> str | Path:
+    """A path with neighbouring texts joined; one without directories is a text."""
+    parts: list[str | Dir] = []
+    for part in value.parts:
+        if isinstance(part, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += part
+        elif part != "":
+            parts.append(part)
+    if all(isinstance(part, str) for part in parts):
+        return "".join(str(part) for part in parts)
+    return Path(tuple(parts))
+
+
+def placed(text: str, places: Mapping[str, StepId]) -> str | Path:
+    """A text that names something below one of some places, as a path."""
+    for place, step in places.items():
+        if text == place or text.startswith(f"{place}/"):
+            return joined(Path((Dir(step), text.removeprefix(place))))
+    return text

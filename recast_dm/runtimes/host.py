@@ -1,0 +1,101 @@
+"""Processes of this machine, for yadage's `localproc-env`: no container, and everything the user may do.
+
+Only with `--allow-host`. A process carries the id of its run in its environment, so that what a dead runner left can
+be found and ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from recast_dm.errors import ToolMissing, storage_error
+from recast_dm.model import Image
+from recast_dm.runtimes import About, Job, Outcome, Reason
+
+RUN_VARIABLE = "RECAST_DM_RUN"
+
+
+class Host:
+    """Starts processes with the caller's own environment, below a work directory."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = dict(environ)
+
+    def about(self) -> About:
+        return About("host", os.uname().release, ("none: processes of this machine",))
+
+    def image(self, reference: str) -> Image | None:  # noqa: ARG002  # the seam's; a host has no images
+        return None
+
+    def run(self, job: Job, line: Callable[[str], None]) -> Outcome:  # noqa: ARG002  # what it says is in the log
+        env = {**self._environ, **job.env, RUN_VARIABLE: job.run}
+        try:
+            with job.log.open("wb") as log:
+                process = subprocess.Popen(
+                    job.argv,
+                    cwd=job.cwd or job.workdir,
+                    env=env,
+                    stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except FileNotFoundError as error:
+            raise ToolMissing(f"{error.filename} is not here, and {job.name} needs it") from None
+        except OSError as error:
+            raise storage_error(error, f"run {shlex.join(job.argv)[:200]}") from None
+        return self._wait(process, job)
+
+    def _wait(self, process: subprocess.Popen[bytes], job: Job) -> Outcome:
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            _end(process.pid)
+
+        timer = threading.Timer(job.timeout, expire) if job.timeout else None
+        if timer:
+            timer.start()
+        try:
+            if process.stdin is not None and job.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):  # it ended without reading its script: its code tells
+                    process.stdin.write(job.stdin.encode())
+                    process.stdin.close()
+            code = process.wait()
+        finally:
+            if timer:
+                timer.cancel()
+        reason: Reason = "timeout" if expired.is_set() else "killed" if code == -signal.SIGKILL else ""
+        return Outcome(code if code >= 0 else 128 - code, f"pid {process.pid}", reason)
+
+    def sweep(self, run: str) -> int:
+        """Ends every process that carries the id of a run."""
+        count = 0
+        for pid in _marked(f"{RUN_VARIABLE}={run}".encode()):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                count += 1
+        return count
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _marked(marker: bytes) -> Iterator[int]:
+    for place in Path("/proc").iterdir():
+        if not place.name.isdecimal() or int(place.name) == os.getpid():
+            continue
+        try:
+            if marker in (place / "environ").read_bytes().split(b"\0"):
+                yield int(place.name)
+        except OSError:
+            continue  # it has ended, or is somebody else's
