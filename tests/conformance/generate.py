@@ -152,7 +152,7 @@ def generate(random: Random) -> Generated:
     scope = _Scope(random, execute, made, depth=0, budget=[MOST_STEPS], features=set())
     stages = scope.stages(random.randint(1, 5))
     if random.random() < 0.06:
-        scope.features.add(f"spoilt: {_spoil(random, random.choice(stages))}")
+        scope.features.add(f"spoilt {_spoil(random, random.choice(stages), execute)}")
     return Generated(
         workflow={"stages": stages},
         initdata=initdata,
@@ -189,10 +189,10 @@ def _init(random: Random) -> tuple[dict[str, Any], dict[str, Kind], dict[str, st
     return initdata, kinds, files
 
 
-def _spoil(random: Random, stage: dict[str, Any]) -> str:
+def _spoil(random: Random, stage: dict[str, Any], execute: bool) -> str:
     """Makes a stage wrong, in a way that both engines must notice; says which."""
     scheduler = stage["scheduler"]
-    how = random.choice(("command", "output", "stage", "placeholder", "word"))
+    how = random.choice(("command", "placeholder", "output", "stage", "word")[0 if execute else 2 :])
     step = scheduler.get("step")
     if how == "command" and step and step["process"]:
         step["environment"] = HOST
@@ -213,13 +213,22 @@ class _Scope:
     """The stages of one workflow, made one after the other; each may use what those before it publish."""
 
     def __init__(
-        self, random: Random, execute: bool, init: Made, *, depth: int, budget: list[int], features: set[str]
+        self,
+        random: Random,
+        execute: bool,
+        init: Made,
+        *,
+        depth: int,
+        budget: list[int],
+        features: set[str],
+        repeated: bool = False,
     ) -> None:
         self._random = random
         self._execute = execute
         self._made = [init]
         self._depth = depth
         self._budget = budget
+        self._repeated = repeated
         self.features = features
         self._values: dict[str, tuple[Kind, str]] = {}
 
@@ -396,7 +405,8 @@ class _Scope:
         self.features.add("jq-stage")
         scheduler: dict[str, Any] = {"scheduler_type": "jq-stage"}
         sources = [made for made in self._made if made.count and made.outputs and not made.inside and made.early]
-        if sources and self._random.random() < 0.6:
+        # Upstream writes what it selected into the document, which all sub-workflows of a stage share.
+        if sources and not self._repeated and self._random.random() < 0.6:
             source = self._random.choice(sources)
             output, kind = self._random.choice(sorted(source.outputs.items()))
             scheduler["bindings"] = {"of": {"$wflowref": [f".{_quoted(source.name)}[]", f".{_quoted(output)}"]}}
@@ -449,13 +459,25 @@ class _Scope:
         budget = [self._budget[0] // max(count, 1)]
         before = budget[0]
         init = Made("init", 1, dict(kinds), early=True)
-        inner = _Scope(self._random, self._execute, init, depth=self._depth + 1, budget=budget, features=self.features)
+        inner = _Scope(
+            self._random,
+            self._execute,
+            init,
+            depth=self._depth + 1,
+            budget=budget,
+            features=self.features,
+            repeated=self._repeated or count > 1,
+        )
         stages = inner.stages(self._random.randint(1, 2))
         self._budget[0] -= (before - budget[0]) * count
         body: dict[str, Any] = {"workflow": {"stages": stages}}
         if not stages:  # no step is left for it
             body = {"workflow": {"stages": [_idle()]}}
             return body, Made(name, count, {}, early=True, inside=(init,))
+        # Nothing is known of a text that may name a file before the step that may write it has run; upstream guesses.
+        if not self._execute or self._random.random() < 0.3:
+            self.features.add("workflow_opts")
+            body["workflow_opts"] = {"relative": False}
         early = all(made.early for made in inner.made())
         return body, Made(name, count, {}, early, inside=inner.made(), values=inner.values())
 

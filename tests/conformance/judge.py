@@ -10,6 +10,7 @@ from typing import Any
 
 from recast_dm.backends.tool_environment import ensure
 from recast_dm.backends.yadage import Upstream
+from recast_dm.model import INIT
 from tests.conformance import compare, our_side, upstream_side
 from tests.conformance.compare import Refused, Seen
 from tests.conformance.corpus import Case, deviations
@@ -19,7 +20,6 @@ TOP = Path(__file__).parents[2]
 LOCKS = TOP / "recast_dm" / "locks"
 TIMEOUT = 60.0
 """Seconds that upstream has for one workflow."""
-UNREADY = "unready-is-failure"
 
 
 def upstream_python() -> Path:
@@ -80,8 +80,23 @@ def judge_generated(generated: Generated, upstream: Upstream) -> Verdict:
 
 def explained(theirs: Seen | Refused, ours: Seen | Refused) -> str | None:
     """The intended deviation that a workflow made at random shows by itself."""
-    if isinstance(theirs, Seen) and isinstance(ours, Refused) and "never became ready" in ours.why and theirs.waiting:
-        return UNREADY
+    if isinstance(theirs, Seen) and isinstance(ours, Refused):
+        return _why_only_we(theirs, ours.why)
+    if isinstance(theirs, Refused) and isinstance(ours, Seen) and "contextualize_value" in theirs.why:
+        return "values-are-not-templates"
+    return None
+
+
+def _why_only_we(theirs: Seen, why: str) -> str | None:
+    """Why we refuse what upstream takes."""
+    if "never became ready" in why and theirs.waiting:
+        return "unready-is-failure"
+    if "made no step at all" in why and all(step.stage.endswith(INIT.stage) for step in theirs.steps):
+        return "unready-is-failure"
+    if "makes text of" in why and "holds paths" in why:
+        return "text-of-paths"
+    if "which is not one of the stage's parameters" in why:
+        return "unknown-placeholder"
     return None
 
 
