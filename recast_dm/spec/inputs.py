@@ -69,7 +69,7 @@ def _unpack(source: Source, name: str, into: Path, fetch: remote.Fetch | None) -
 def _copy(path: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
-        shutil.copytree(path, target, dirs_exist_ok=True)
+        shutil.copytree(path, target, symlinks=True, dirs_exist_ok=True)  # whoever hashes them judges links
     elif not target.exists():
         shutil.copy2(path, target)
 

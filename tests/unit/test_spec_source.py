@@ -336,6 +336,12 @@ class TestReana:
         files = sorted(str(path.relative_to("init")) for path in Path("init").rglob("*") if path.is_file())
         assert files == ["code/gen.C", "data/in.csv", "lib/a/b.C"]
 
+    def test_a_link_is_not_a_way_to_other_files(self):
+        write({"secret": "x"})
+        Path("ana/lib/link").symlink_to("../../secret")
+        prepare(open_source("ana"), Path("init"))
+        assert Path("init/lib/link").is_symlink()
+
     def change(self, old: str, new: str) -> None:
         assert old in REANA
         write({"ana/reana.yaml": REANA.replace(old, new)})
