@@ -12,10 +12,10 @@ standard error. A request:
     {"kind": "expand" or "execute", "toplevel": dir, "workflow": "workflow.yml", "initdata": {...},
      "initdir": dir or null, "workdir": dir, "jobs": 2}
 
-An answer is `{"graph": {...}}`, see `graph_document`, with `"outcomes": [...]` and `"succeeded"` beside it after an
-execution, see `outcome_document`; or `{"error": {"kind", "type", "message", "path", "raised_in"}}` where kind is `spec`
-(upstream refuses the document), `expansion` (upstream fails on it later, as long as nothing was executed),
-`execution` (upstream's loop itself fails) or `tool` (upstream is not there).
+An answer is `{"graph": {...}}`, see `graph_document`; after an execution with `"outcomes": [...]` (`outcome_document`),
+`"succeeded"` and upstream's `"version"` beside it. Or it is `{"error": {"kind", "type", "message", "path",
+"raised_in"}}` where kind is `spec` (upstream refuses the document), `expansion` (upstream fails on it later, as long as
+nothing was executed), `execution` (upstream's loop itself fails) or `tool` (upstream is not there).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             expand(controller)
             return documents(controller)
         succeeded = execute(controller, request["jobs"])
-        return {**documents(controller, executed=True), "succeeded": succeeded}
+        return {**documents(controller, executed=True), "succeeded": succeeded, "version": version("yadage")}
     except UpstreamError as refusal:
         traceback.print_exc()
         return {"error": refusal.document()}

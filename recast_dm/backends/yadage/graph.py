@@ -71,13 +71,14 @@ class Outcome:
 class Execution:
     """An executed workflow. `succeeded` is what upstream says, also of a workflow in which stages never became ready.
 
-    `places` are the host directories of the steps that have one, and of the init files.
+    `places` are the host directories of the steps that have one, and of the init files; `version` is upstream's.
     """
 
     graph: Graph
     outcomes: tuple[Outcome, ...]
     succeeded: bool
     places: Mapping[StepId, str]
+    version: str
 
     def outcome(self, step: StepId) -> Outcome:
         return next(outcome for outcome in self.outcomes if outcome.step == step)
@@ -113,6 +114,7 @@ def read_execution(answer: Mapping[str, Any], initdir: str) -> Execution:
         ),
         succeeded=answer["succeeded"],
         places={INIT: initdir} | {ids[node["id"]]: node["workdir"] for node in nodes if node["workdir"]},
+        version=answer["version"],
     )
 
 

@@ -82,10 +82,11 @@ class Upstream:
         *,
         workdir: Path,
         top: Path | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         jobs: int = 2,
     ) -> Execution:
-        """Upstream's own run of the workflow in `workdir`, which stays: at most `jobs` steps at once.
+        """Upstream's own run of the workflow in `workdir`, which stays: at most `jobs` steps at once, for at most
+        `timeout` seconds or (None) as long as it takes.
 
         A step that fails is an outcome, not an error. Raises as `expand` does, and StepFailed where upstream's loop
         cannot go on, or publishes what JSON cannot hold.
@@ -95,7 +96,7 @@ class Upstream:
         answer = self._ask(request, spec, timeout, "executing")
         return read_execution(answer, _place_of_init(initdir, workdir))
 
-    def _ask(self, request: Mapping[str, Any], spec: Path, timeout: float, doing: str) -> dict[str, Any]:
+    def _ask(self, request: Mapping[str, Any], spec: Path, timeout: float | None, doing: str) -> dict[str, Any]:
         """The answer to one request. After silence or death the driver is a new one."""
         try:
             line = json.dumps(request).encode() + b"\n"
@@ -106,7 +107,7 @@ class Upstream:
         if self._process is None:
             self._start()
         try:
-            answer = self._answer(line, time.monotonic() + timeout)
+            answer = self._answer(line, None if timeout is None else time.monotonic() + timeout)
         except TimeoutError as error:
             self._end()
             raise SpecError(
@@ -137,7 +138,7 @@ class Upstream:
             self._end()
             raise ToolMissing(f"cannot start upstream yadage: {error}") from error
 
-    def _answer(self, request: bytes, deadline: float) -> dict[str, Any]:
+    def _answer(self, request: bytes, deadline: float | None) -> dict[str, Any]:
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         try:
@@ -147,7 +148,8 @@ class Upstream:
             raise self._death(process) from None
         pieces: list[bytes] = []
         while not (pieces and pieces[-1].endswith(b"\n")):
-            ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([process.stdout], [], [], left)
             if not ready:
                 raise TimeoutError
             pieces.append(os.read(process.stdout.fileno(), _CHUNK))
