@@ -14,8 +14,16 @@ MAX_PROGRAM = 20_000
 _STRINGS = re.compile(r'"(?:\\[^(]|[^"\\])*"')  # texts without \(...) in them
 _MACHINE = re.compile(
     r"\$ENV\b|\$__loc__|\$__prog_args|(?<![.\w$])(env|input|inputs|input_filename|debug|stderr|now|localtime"
-    r"|get_search_list|halt|halt_error|input_line_number|import|include|modulemeta)\b(?!\s*:)"
+    r"|strflocaltime|get_search_list|halt|halt_error|input_line_number|import|include|modulemeta)\b(?!\s*:)"
 )
+_BLIND = "".join(
+    f'def {name}: error("the program reads the machine it runs on: {name.partition("(")[0]}");'
+    for name in (
+        *("env", "input", "inputs", "input_filename", "input_line_number", "debug", "debug(f)", "stderr", "now"),
+        *("localtime", "strflocaltime(f)", "get_search_list", "halt", "halt_error", "halt_error(f)", "modulemeta"),
+    )
+)
+"""Definitions that stand before every program: no way of writing one of these names reaches the machine."""
 
 
 @lru_cache(maxsize=1024)
@@ -23,7 +31,8 @@ def compiled(program: str) -> Any:
     """The program as the jq library has it. Raises ValueError with jq's own words."""
     import jq  # C library, only where a specification uses jq
 
-    return jq.compile(program)
+    jq.compile(program)  # says what is wrong with the program alone
+    return jq.compile(f"{_BLIND} null as $ENV | {program}")
 
 
 def program(text: str, where: Location) -> str:

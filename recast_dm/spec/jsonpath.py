@@ -69,7 +69,7 @@ def matches(query: str, document: Any) -> list[Any]:
 def heads(query: str) -> frozenset[str] | None:
     """The names that a path begins with; None when it may begin with any.
 
-    >>> sorted(heads("scan[0].fit | fit"))
+    >>> sorted(heads("(scan[0].fit) | fit"))
     ['fit', 'scan']
     >>> heads("*") is None
     True
@@ -82,8 +82,10 @@ def _heads(path: Any) -> frozenset[str] | None:
     if kind == "Fields":
         return None if "*" in path.fields else frozenset(path.fields)
     if kind == "Child":
+        if type(path.right).__name__ == "Parent":  # from `a.\`parent\`` the way leads anywhere
+            return None
         return _heads(path.right) if type(path.left).__name__ == "Root" else _heads(path.left)
-    if kind == "Union":
+    if kind in ("Union", "_Union"):  # how it is called depends on the library's version
         left, right = _heads(path.left), _heads(path.right)
         return None if left is None or right is None else left | right
     return None

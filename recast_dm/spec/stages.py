@@ -8,6 +8,7 @@ from typing import Any
 
 from recast_dm.errors import SpecError
 from recast_dm.model import (
+    INIT,
     Body,
     Case,
     Cases,
@@ -29,6 +30,8 @@ from recast_dm.spec.text import Node
 
 MAX_NAME = 100
 """Characters in a stage's name: it names directories and containers."""
+_UNREAD = OutputSelector(query=INIT.stage, output=None, many=False)
+"""Stands for a parameter that cannot be read, so that nobody calls its name unknown."""
 _SELECTORS = ("step", "stages", "steps")
 _BODIES = ("step", "workflow", "cases")
 _KEYS = {
@@ -131,8 +134,9 @@ class Reader:
         if node is None:
             return {}
         bare = isinstance(node.value, Mapping)
-        read = {}
+        read: dict[str, ParameterExpression] = {}
         for key, item in _entries(node, what, self.problems).items():
+            read[key] = _UNREAD
             with self.problems.collecting():
                 read[key] = self._expression(item, f"the parameter {key!r}", bare=bare)
         return read

@@ -23,8 +23,9 @@ def parse(text: str, where: Location, *, raw: bool = False) -> Template:
     where no quoting can be proved right: after a here-document or a backquote, in arithmetic, in `${...}`, in a
     comment, behind a backslash or a dollar sign, or after a command substitution in quotes.
 
-    >>> parse("cat {file} > '{workdir}/x'", Location("steps.yml", 3)).parts
-    ('cat ', Field(name='file', quoting='none'), " > '", Field(name='workdir', quoting='single'), "/x'")
+    >>> parsed = parse("cat {file} > '{workdir}/x'", Location("steps.yml", 3))
+    >>> [part if isinstance(part, str) else (part.name, part.quoting) for part in parsed.parts]
+    ['cat ', ('file', 'none'), " > '", ('workdir', 'single'), "/x'"]
     """
     parts: list[str | Field] = []
     shell = _Shell()

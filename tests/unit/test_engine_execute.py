@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-import sys
+import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from recast_dm import schemas, store
 from recast_dm.engine import events
 from recast_dm.engine import key as keys
 from recast_dm.engine.execute import execute
+from recast_dm.engine.request import Policy
 from recast_dm.engine.rundir import RunDirectory
 from recast_dm.errors import Interrupted, LockedError, RecastError, SpecError, StepFailed, StorageError, UsageError
 from recast_dm.model import StepId
+from recast_dm.runtimes.fake import FakeRuntime
 
 OUT = {"out": "{workdir}/out"}
 
@@ -66,7 +69,7 @@ class TestSuccess:
     def test_records_validate_against_their_schema(self, bench, physics):
         finished = bench.run(physics, POINT)
         bench.run(physics, POINT, run="again")
-        records = [*bench.root.glob("run/.records/*.json"), *bench.root.glob("again/.records/*.json")]
+        records = [*bench.root.glob("run/.records/*/*.json"), *bench.root.glob("again/.records/*/*.json")]
         assert len(records) == 2 * len(finished.records)
         assert [schemas.problem("step-1", json.loads(record.read_bytes())) for record in records] == [None] * 8
 
@@ -145,7 +148,8 @@ class TestAgain:
         bench.run(physics, POINT)
         assert bench.started() == 0
         assert set(bench.hows().values()) == {"kept"}
-        assert {p for p in before if p.stat().st_mtime_ns != before[p]} == {bench.root / "run/run.json"}
+        changed = {p.name for p in before if p.stat().st_mtime_ns != before[p]}
+        assert changed == {"run.json", ".events.jsonl"}
 
     def test_a_run_elsewhere_takes_everything_from_the_cache(self, bench, physics):
         first = bench.run(physics, POINT)
@@ -217,7 +221,7 @@ class TestAgain:
             request = bench.request(physics, POINT)
             other = replace(request, images={IMAGE: replace(request.images[IMAGE], **change)})
             bench.seen.events.clear()
-            execute(other, directory=bench.root / "run", runtime=bench.runtime, jobs=1, cache=None, observer=bench.seen)
+            execute(other, directory=bench.root / "run", tools=bench.tools(cached=False), jobs=1)
             assert set(bench.hows().values()) == {how}
 
 
@@ -248,7 +252,7 @@ class TestDamage:
 
     def test_a_removed_directory_or_record_is_made_good(self, bench, physics):
         bench.run(physics, POINT)
-        (bench.root / "run/.records/background.0.json").unlink()
+        (bench.root / "run/.records/background/0.json").unlink()
         (bench.root / "run/limit/0/out").unlink()
         (bench.root / "run/limit/0").rmdir()
         bench.run(physics, POINT)
@@ -318,7 +322,7 @@ class TestFailure:
             bench.run(failing("exit 3"), cached=False)
         assert bench.hows() == {"one/0": "ran"}
         assert not (bench.root / "run/two/0").exists()
-        assert not (bench.root / "run/.records/two.0.json").exists()
+        assert not (bench.root / "run/.records/two/0.json").exists()
         bench.run(failing("cat {one} > {out}"), cached=False)
         assert bench.hows() == {"one/0": "kept", "two/0": "ran", "three/0": "ran"}
 
@@ -348,8 +352,8 @@ class TestFailure:
         with pytest.raises(StepFailed) as caught:
             bench.run(failing("echo > other; mkdir d; echo > d/x"))
         assert caught.value.message == "the step two/0 ended well but did not write its declared output 'out'"
-        assert "it wrote: d, d/x, other" in (caught.value.hint or "")
-        assert not (bench.root / "run/.records/two.0.json").exists()
+        assert "it wrote: d/x, other" in (caught.value.hint or "")
+        assert not (bench.root / "run/.records/two/0.json").exists()
 
     @pytest.mark.parametrize("cmd", ["ln -s /etc/passwd {out}", "echo > {out}; ln -s . loop", "echo > {out}; mkfifo p"])
     def test_links_and_special_files_are_refused(self, bench, cmd):
@@ -367,10 +371,15 @@ class TestFailure:
         never = workflow(
             stage("other", "echo > {out}", OUT, OUT),
             stage("m", "echo {n}", {"n": [], **OUT}, OUT, scatter="n"),
-            stage("after", "echo {x}", {"x": {"stages": "m", "output": "out"}, **OUT}, OUT),
+            stage("after", "echo {x}", {"x": {"stages": "m", "output": "out"}, **OUT}, OUT, needs=("m",)),
+            stage("last", "echo > {out}", OUT, OUT, needs=("after",)),
         )
-        with pytest.raises(StepFailed, match="these stages never became ready: after"):
+        with pytest.raises(StepFailed, match="these stages never became ready: after, last") as caught:
             bench.run(never)
+        assert (caught.value.hint or "").splitlines()[:2] == [
+            "after: 'm' made no step",
+            "last: 'after' has not published",
+        ]
         assert bench.hows() == {"other/0": "ran"}
 
     def test_a_parameter_that_nobody_gave(self, bench, physics):
@@ -386,55 +395,59 @@ class TestFailure:
 
 
 class TestInterruption:
-    def interrupt(self, bench, monkeypatch, error: type[KeyboardInterrupt] = KeyboardInterrupt) -> threading.Event:
-        """Ctrl-C comes when two/0 starts; its container ends when it is swept."""
+    @pytest.fixture
+    def swept(self, bench, monkeypatch):
+        """A signal reaches the main thread while two/0 runs; its container ends when it is swept."""
         swept = threading.Event()
 
         def program(job):
             if "two" not in job.name:
                 return shell(job)
-            swept.wait(5)
-            return 137
+            time.sleep(0.1)  # the main thread sleeps by now
+            signal.pthread_kill(threading.main_thread().ident, self.number)
+            return 137 if swept.wait(30) else 0
 
-        def sweep(run):
+        def sweep(_self, run):
             if bench.runtime.jobs:
                 swept.set()
             return 0
 
         bench.programs[IMAGE] = program
-        waits = []
-
-        def wait(running, **options):
-            waits.append(1)
-            if len(waits) == 2:
-                raise error
-            return real(running, **options)
-
-        loop = sys.modules["recast_dm.engine.execute"]
-        real = loop.wait
-        monkeypatch.setattr(loop, "wait", wait)
-        monkeypatch.setattr(type(bench.runtime), "sweep", lambda _self, run: sweep(run))
+        monkeypatch.setattr(FakeRuntime, "sweep", sweep)
         return swept
 
-    def test_ctrl_c_ends_the_containers_and_keeps_what_is_finished(self, bench, monkeypatch):
-        with monkeypatch.context() as patch:
-            swept = self.interrupt(bench, patch)
-            with pytest.raises(Interrupted) as caught:
-                bench.run(failing("cat {one} > {out}"), cached=False)
+    number = signal.SIGINT
+
+    def test_ctrl_c_ends_the_containers_and_keeps_what_is_finished(self, bench, swept):
+        with pytest.raises(Interrupted) as caught:
+            bench.run(failing("cat {one} > {out}"), cached=False)
         assert swept.is_set()
         assert caught.value.exit_code == 130
         assert caught.value.message == f"interrupted; 1 finished steps are kept in {bench.root / 'run'}"
+        assert not [e for e in bench.seen.events if isinstance(e, events.StepRetried | events.StepEnded)]
         bench.programs[IMAGE] = shell
         bench.run(failing("cat {one} > {out}"), cached=False)
         assert bench.hows() == {"one/0": "kept", "two/0": "ran", "three/0": "ran"}
 
-    def test_sigterm_is_143(self, bench, monkeypatch):
+    def test_an_interrupted_step_is_not_tried_again(self, bench, swept):
+        with pytest.raises(Interrupted):
+            bench.run(failing("cat {one} > {out}"), policy=Policy(retries=5))
+        assert bench.started() == 2
+
+    def test_sigterm_is_143(self, bench, swept, monkeypatch):
         class Terminated(KeyboardInterrupt):
             signal_number = 15
 
-        self.interrupt(bench, monkeypatch, Terminated)
-        with pytest.raises(Interrupted) as caught:
-            bench.run(failing("cat {one} > {out}"))
+        def terminate(*_):
+            raise Terminated
+
+        monkeypatch.setattr(self, "number", signal.SIGTERM, raising=False)
+        before = signal.signal(signal.SIGTERM, terminate)
+        try:
+            with pytest.raises(Interrupted) as caught:
+                bench.run(failing("cat {one} > {out}"))
+        finally:
+            signal.signal(signal.SIGTERM, before)
         assert caught.value.exit_code == 143
 
     def test_leftovers_of_an_earlier_start_are_swept_first(self, bench, physics):

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from recast_dm import spec
 from recast_dm.engine import expand, publishers
+from recast_dm.engine.expand import Unready
+from recast_dm.engine.publishers import NO_FILES, Files
 from recast_dm.errors import SpecError, StepFailed
 from recast_dm.model import INIT, Dir, Path, Step, StepId, Workflow
 from recast_dm.spec import text
@@ -48,6 +50,10 @@ def made(publisher: dict, **parameters: object) -> Step:
     """One step with that publisher."""
     (step,) = expand.plan(workflow(stage("one", parameters, publisher=publisher)), {})[0]
     return step
+
+
+def files_of(*names: str) -> Files:
+    return Files(frozenset(names))
 
 
 OF_INIT = {"step": "init", "output": "xs"}
@@ -128,15 +134,19 @@ class TestSelectors:
         assert self.steps({"stages": "one", **options}, xs=xs).parameters["v"] == expected
 
     def test_step_needs_exactly_one(self):
-        with pytest.raises(SpecError, match="needs exactly one step; the stage has 2") as caught:
+        with pytest.raises(SpecError, match="needs exactly one step; there are 2") as caught:
             self.steps({"step": "one"}, xs=[1, 2])
         assert caught.value.where is not None
         assert caught.value.hint == "write `stages: one` for the outputs of all of them"
 
     def test_an_output_nobody_publishes(self):
-        with pytest.raises(SpecError, match="the step one/0 publishes no 'y'") as caught:
+        """Found without running anything where the specification says what is published, else when it is published."""
+        with pytest.raises(SpecError, match="'one' publishes no 'y'") as caught:
             self.steps({"step": "one", "output": "y"}, xs=[1])
-        assert caught.value.hint == "it publishes: x"
+        assert caught.value.hint == "known here: x"
+        with pytest.raises(SpecError, match="the step init/0 publishes no 'xs'") as caught:
+            self.steps({"step": "one", "output": "x"}, ys=[1])
+        assert caught.value.hint == "it publishes: ys"
 
     def test_scattered_elements_depend_only_on_the_step_they_came_from(self):
         first = stage("one", {"x": OF_INIT}, scatter={"method": "zip", "parameters": ["x"]})
@@ -150,9 +160,14 @@ class TestSelectors:
 
     def test_a_stage_after_one_without_steps_waits_for_ever(self):
         empty = stage("one", {"x": OF_INIT}, scatter={"method": "zip", "parameters": ["x"]})
-        after = stage("two", {"v": {"stages": "one", "output": "x"}})
+        after = stage("two", {"v": {"stages": "one", "output": "x"}}, needs=["one"])
         steps, waiting = expand.plan(workflow(empty, after), {"xs": []})
         assert (steps, waiting) == ((), ("two",))
+
+    def test_a_stage_that_only_selects_from_one_without_steps_gets_an_empty_list(self):
+        empty = stage("one", {"x": OF_INIT}, scatter={"method": "zip", "parameters": ["x"]})
+        after = stage("two", {"v": {"stages": "one", "output": "x"}})
+        assert plan(empty, after, xs=[])["two/0"].parameters == {"v": ()}
 
 
 class TestInit:
@@ -203,31 +218,33 @@ class TestInit:
 class TestPublishers:
     def test_interpolated_texts_hold_the_workdir_and_parameters(self):
         step = made(interpolated({"a": "{workdir}/{n}.json", "b": ["{n}", 3]}), n=5)
-        assert publishers.publish(step, ()) == {"a": Path((OWN, "/5.json")), "b": ("5", 3)}
+        assert publishers.publish(step, NO_FILES) == {"a": Path((OWN, "/5.json")), "b": ("5", 3)}
 
     def test_constant_is_not_interpolated(self):
-        assert publishers.publish(made({"publisher_type": "constant-pub", "publish": {"a": "{n}"}}), ()) == {"a": "{n}"}
+        assert publishers.publish(made({"publisher_type": "constant-pub", "publish": {"a": "{n}"}}), NO_FILES) == {
+            "a": "{n}"
+        }
 
     def test_frompar_renames_parameters(self):
         step = made({"publisher_type": "frompar-pub", "outputmap": {"o": ["p", "q"]}}, p="{workdir}/p", q=(1, 2))
-        assert publishers.publish(step, ()) == {"o": (Path((OWN, "/p")), (1, 2))}
+        assert publishers.publish(step, NO_FILES) == {"o": (Path((OWN, "/p")), (1, 2))}
 
     def test_glob_gives_the_sorted_matches(self):
         step = made(interpolated({"a": "{workdir}/*.json"}, glob=True))
         assert publishers.prepublish(step) is None
-        files = {"b.json", "a.json", "c.txt", "d/e.json", ".f.json"}
+        files = files_of("b.json", "a.json", "c.txt", "d/e.json", ".f.json")
         assert publishers.publish(step, files) == {"a": (Path((OWN, "/a.json")), Path((OWN, "/b.json")))}
 
     def test_relative_paths_are_below_the_workdir(self):
         step = made(interpolated({"a": "x.json", "b": "/abs", "c": "{workdir}/y"}, relative_paths=True))
-        published = publishers.publish(step, ())
+        published = publishers.publish(step, NO_FILES)
         assert published == {"a": Path((OWN, "/x.json")), "b": "/abs", "c": Path((OWN, "/y"))}
 
     @pytest.mark.parametrize(
         ("publisher", "message"),
         [
-            (interpolated({"a": "{nope}"}), "names an unknown parameter 'nope'"),
-            ({"publisher_type": "frompar-pub", "outputmap": {"a": "nope"}}, "names an unknown parameter 'nope'"),
+            (interpolated({"a": "{nope}"}), r"names \{nope\}, which is not one of the stage's parameters"),
+            ({"publisher_type": "frompar-pub", "outputmap": {"a": "nope"}}, "publishes the unknown parameter 'nope'"),
         ],
     )
     def test_unknown_parameters_are_refused(self, publisher, message):
@@ -241,27 +258,28 @@ class TestCheckPublished:
         [
             ("{workdir}/a", {"b", "c"}, "a"),
             (["{workdir}/b", "{workdir}/a"], {"b"}, "a"),
-            ({"x": {"y": "{workdir}/d/a"}}, {"d", "d/b"}, "d/a"),
+            ({"x": {"y": "{workdir}/d/a"}}, {"d/b"}, "d/a"),
+            ("{workdir}a", {"a"}, "{workdir}a"),
             ("{workdir}/../a", {"a"}, "../a"),
         ],
     )
     def test_a_declared_output_that_is_not_there_fails_the_step(self, publish, names, missing):
         step = made(interpolated({"o": publish}))
         with pytest.raises(StepFailed) as caught:
-            publishers.check_published(step, publishers.publish(step, names), names)
+            publishers.check_published(step, publishers.publish(step, files_of(*names)), files_of(*names))
         assert caught.value.message == (f"the step one/0 ended well but did not write its declared output {missing!r}")
         assert caught.value.hint == f"it wrote: {', '.join(sorted(names))}"
 
     def test_a_wildcard_that_matches_nothing_fails_the_step(self):
         step = made(interpolated({"o": "{workdir}/*.root"}, glob=True))
         with pytest.raises(StepFailed, match=r"declared output '\*\.root'"):
-            publishers.check_published(step, publishers.publish(step, {"a"}), {"a"})
+            publishers.check_published(step, publishers.publish(step, files_of("a")), files_of("a"))
 
     @pytest.mark.parametrize("publish", ["{workdir}/a", "{workdir}/d/b", "{workdir}/d", "{workdir}", "/elsewhere", "t"])
     def test_what_is_there_or_not_ours_is_fine(self, publish):
         step = made(interpolated({"o": publish}))
-        names = {"a", "d", "d/b"}
-        publishers.check_published(step, publishers.publish(step, names), names)
+        files = files_of("a", "d/b")
+        publishers.check_published(step, publishers.publish(step, files), files)
 
 
 def test_expansion_is_the_same_every_time():
@@ -276,9 +294,11 @@ def test_a_later_publication_makes_the_stages_that_wait_for_it_ready():
     first = stage("one", {}, publisher=interpolated({"o": "{workdir}/*"}, glob=True))
     expansion = expand.Expansion(workflow(first, stage("two", {"v": {"step": "one", "output": "o"}})), {}, {})
     (one,) = expansion.advance()
-    assert expansion.waiting == ("two",)
+    assert expansion.waiting == (Unready("two", "'one' has not published"),)
+    assert not expansion.complete
     assert expansion.advance() == ()
     expansion.publish(one.id, {"o": (Path((OWN, "/f")),)})
     (two,) = expansion.advance()
     assert two.parameters["v"] == (Path((OWN, "/f")),)
     assert expansion.waiting == ()
+    assert expansion.complete

@@ -46,7 +46,7 @@ def test_the_whole_command_line():
         *("--mount", 'type=bind,"src=/capsule,x/data",dst=/inputs/1,readonly'),
         *("--env", "HOME=/tmp", "--env", "LC_ALL=C.UTF-8", "--env", "OMP_NUM_THREADS=1"),
         *("--env", "RECAST_DM_P0=a\nb=c", "--env", "TMPDIR=/tmp", "--env", "TZ=UTC"),
-        *("--workdir", "/workdir", "--entrypoint", "sh", "sha256:abc", "-c", "echo 'a b' $X"),
+        *("--entrypoint", "sh", "sha256:abc", "-c", "echo 'a b' $X"),
     )
 
 

@@ -53,9 +53,13 @@ def step(text: str, parameters: dict, *, script: bool = False, raw: bool = False
     return Step(StepId("one"), spec, parameters, (), ("compat: raw",) if raw else ())
 
 
+def invoked(made: Step) -> command.Invocation:
+    return command.invocation(made, command.in_container(made))
+
+
 def words(text: str, parameters: dict, *, shell: str = "/bin/sh", script: bool = False) -> list[str]:
     """The words that `printf` gets when a real shell runs the command."""
-    call = command.invocation(step(SHOW + text, parameters, script=script))
+    call = invoked(step(SHOW + text, parameters, script=script))
     argv = (shell, *call.argv[1:])
     script_text = None if call.stdin is None else call.stdin.encode()
     done = subprocess.run(
@@ -137,10 +141,32 @@ class TestWhere:
         with pytest.raises(SpecError, match="the braces do not pair"):
             template.parse(text, HERE)
 
-    @pytest.mark.parametrize("text", ["{}", "{0}", "{a.b}", "{a[0]}", "{a!r}", "{a:>5}", "{print $1}", "{ a }"])
-    def test_a_placeholder_is_a_name_alone(self, text):
-        with pytest.raises(SpecError, match="is not a placeholder: a parameter's name must stand alone"):
+    @pytest.mark.parametrize(
+        "text",
+        ["{}", "{a.b}", "{a.__class__}", "{a[0].b}", "{a[b][c}", "{print $1}", "{ a }", "{[a]}", "{!r}", "{a[[b]]}"],
+    )
+    def test_a_placeholder_is_a_name_and_keys(self, text):
+        """No attributes: a value has none, and `__class__` would lead out of it."""
+        with pytest.raises(SpecError, match=r"is not a placeholder|the braces do not pair"):
             template.parse(text, HERE)
+        with pytest.raises(SpecError, match=r"is not a placeholder|the braces do not pair"):
+            template.parse(text, HERE, raw=True)
+
+    @pytest.mark.parametrize(
+        ("text", "field"),
+        [
+            ("{a}", Field("a")),
+            ("{0}", Field("0")),
+            ("{a-b}", Field("a-b")),
+            ("{a!r}", Field("a", conversion="r")),
+            ("{a:>5}", Field("a", spec=">5")),
+            ("'{seed:04d}'", Field("seed", "single", spec="04d")),
+            ("{model[mass]}", Field("model", items=("mass",))),
+            ('"{m[a b][0]!s:3}"', Field("m", "double", ("a b", "0"), "3", "s")),
+        ],
+    )
+    def test_python_formats_are_placeholders(self, text, field):
+        assert field in template.parse(text, HERE).parts
 
     @given(
         st.lists(st.sampled_from(["{x}", "{{", "}}", "'", '"', "$", "\\", "#", " ", "\n", "<", "(", "a"]), max_size=8)
@@ -183,7 +209,7 @@ class TestInARealShell:
     def test_no_accepted_template_lets_a_value_run(self, shell, pieces, value):
         text = "".join(pieces)
         try:
-            call = command.invocation(step(text, {"x": value}))
+            call = invoked(step(text, {"x": value}))
         except SpecError:
             return
         argv = (shell, "-c", f"exec 2>&1 >/dev/null </dev/null\ncd /\n{call.argv[2]}")
@@ -208,16 +234,16 @@ class TestInvocation:
 
     def test_a_nul_byte_is_refused(self):
         with pytest.raises(SpecError, match="'x' of one/0 holds a NUL"):
-            command.invocation(step("{x}", {"x": "a\0b"}))
+            invoked(step("{x}", {"x": "a\0b"}))
 
     @pytest.mark.parametrize("value", [{"a": 1}, (("a",),)])
     def test_nested_values_are_refused(self, value):
         with pytest.raises(SpecError, match="the parameter 'x' of one/0 is nested"):
-            command.invocation(step("{x}", {"x": value}))
+            invoked(step("{x}", {"x": value}))
 
     def test_an_unknown_placeholder_names_the_parameters(self):
         with pytest.raises(SpecError, match=r"has \{y\}") as caught:
-            command.invocation(step("{y}", {"x": 1}))
+            invoked(step("{y}", {"x": 1}))
         assert "its parameters: x" in (caught.value.hint or "")
 
     def test_paths_are_those_inside_the_container(self):
@@ -229,23 +255,23 @@ class TestInvocation:
                 "list": (Path((Dir(StepId("a", 1)), "/a")), Path((Dir(StepId("b")), "/c"))),
             },
         )
-        assert command.invocation(made).argv == ("sh", "-c", "'/workdir/out put' /inputs/1/b /inputs/0/a /inputs/1/c")
-        assert made.input_dirs() == (StepId("one"), StepId("a", 1), StepId("b"))
+        assert invoked(made).argv == ("sh", "-c", "'/workdir/out put' /inputs/1/b /inputs/0/a /inputs/1/c")
+        assert made.input_dirs() == (StepId("a", 1), StepId("b"))
 
     def test_a_script_goes_to_the_interpreters_input(self):
-        call = command.invocation(step("echo {x}\n", {"x": "a b"}, script=True))
+        call = invoked(step("echo {x}\n", {"x": "a b"}, script=True))
         assert call.argv == ("sh",)
         assert call.stdin == "echo 'a b'\n"
 
     def test_a_value_that_upstream_would_have_split_is_warned_of(self):
-        odd = command.invocation(step("run {x} {y}", {"x": "a b", "y": "plain"})).warnings
+        odd = invoked(step("run {x} {y}", {"x": "a b", "y": "plain"})).warnings
         assert len(odd) == 1
         assert "'x'" in odd[0]
         assert "`compat: raw` under `steps.one`" in odd[0]
-        assert command.invocation(step("run {x}", {"x": "a.b/c:d=e,f+g@h%i-j"})).warnings == ()
+        assert invoked(step("run {x}", {"x": "a.b/c:d=e,f+g@h%i-j"})).warnings == ()
 
     def test_raw_substitutes_as_upstream_does_and_does_not_warn(self):
-        call = command.invocation(step("echo $({x}) '{x}'", {"x": "echo a b"}, raw=True))
+        call = invoked(step("echo $({x}) '{x}'", {"x": "echo a b"}, raw=True))
         assert call.argv[2] == "echo $(echo a b) 'echo a b'"
         assert call.warnings == ()
         assert not call.env

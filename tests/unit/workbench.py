@@ -104,9 +104,22 @@ class Bench:
     def cache(self) -> StepCache:
         return StepCache(self.root / "cache")
 
-    def request(self, workflow: Workflow, initdata: Mapping[str, Any], initdir: Path | None = None) -> Request:
+    def request(
+        self, workflow: Workflow, initdata: Mapping[str, Any], initdir: Path | None = None, **more: Any
+    ) -> Request:
         images = {reference: self.runtime.image(reference) for reference in workflow.images()}
-        return Request(workflow=workflow, initdata=initdata, initdir=initdir, images=images)
+        return Request(workflow=workflow, initdata=initdata, initdir=initdir, images=images, **more)
+
+    def tools(self, *, cached: bool = True, **more: Any) -> Tools:
+        return Tools(
+            **{
+                "containers": self.runtime,
+                "host": None,
+                "cache": self.cache if cached else None,
+                "observer": self.seen,
+                **more,
+            }
+        )
 
     def run(
         self,
@@ -117,16 +130,18 @@ class Bench:
         run: str = "run",
         jobs: int = 2,
         cached: bool = True,
+        keep_going: bool = False,
+        tools: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> Finished:
-        """Executes; `seen` and `runtime` are fresh for each run."""
+        """Executes; `seen` and `runtime` are fresh for each run. `tools` and `more` are for Tools and Request."""
         self.seen, self.runtime = Seen(), FakeRuntime(self.programs)
         return execute(
-            self.request(workflow, initdata or {}, initdir),
+            self.request(workflow, initdata or {}, initdir, **more),
             directory=self.root / run,
-            tools=Tools(
-                containers=self.runtime, host=None, cache=self.cache if cached else None, observer=self.seen
-            ),
+            tools=self.tools(cached=cached, **(tools or {})),
             jobs=jobs,
+            keep_going=keep_going,
         )
 
     def hows(self) -> dict[str, str]:
@@ -148,22 +163,32 @@ def stage(
     publish: Any,
     *,
     scatter: str | None = None,
-    needs: tuple[str, ...] = (),
+    needs: Any = (),
     glob: bool = False,
+    environment: Mapping[str, Any] | None = None,
+    process: Mapping[str, Any] | None = None,
+    publisher: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One stage as yadage writes it."""
+    """One stage as yadage writes it; the last three replace what `cmd` and `publish` would make."""
     scheduler: dict[str, Any] = {
         "scheduler_type": "multistep-stage" if scatter else "singlestep-stage",
         "parameters": dict(parameters),
         "step": {
-            "process": {"process_type": "string-interpolated-cmd", "cmd": cmd},
-            "environment": {"environment_type": "docker-encapsulated", "image": "image"},
-            "publisher": {"publisher_type": "interpolated-pub", "publish": publish, "glob": glob},
+            "process": process or {"process_type": "string-interpolated-cmd", "cmd": cmd},
+            "environment": environment or {"environment_type": "docker-encapsulated", "image": "image"},
+            "publisher": publisher or {"publisher_type": "interpolated-pub", "publish": publish, "glob": glob},
         },
     }
     if scatter:
         scheduler["scatter"] = {"method": "zip", "parameters": [scatter]}
-    return {"name": name, "dependencies": list(needs), "scheduler": scheduler}
+    return {"name": name, "dependencies": needs if isinstance(needs, dict) else list(needs), "scheduler": scheduler}
+
+
+def substage(name: str, *stages: dict[str, Any], needs: Any = (), **scheduler: Any) -> dict[str, Any]:
+    """A stage whose body is a workflow."""
+    kind = "multistep-stage" if "scatter" in scheduler else "singlestep-stage"
+    made = {"scheduler_type": kind, "parameters": {}, "workflow": {"stages": list(stages)}, **scheduler}
+    return {"name": name, "dependencies": needs if isinstance(needs, dict) else list(needs), "scheduler": made}
 
 
 def workflow(*stages: dict[str, Any]) -> Workflow:
