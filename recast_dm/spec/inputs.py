@@ -96,7 +96,7 @@ def workflow(
         try:
             return refs.load_file(top.file(file), top, pointer=pointer, fetch=fetch)
         except ValueError as error:
-            raise SpecError(f"the workflow {file!r} {error}", where=where) from None
+            raise missing(f"the workflow {file!r} {error}", where) from None
     path = Path(toplevel) / file
     if not is_file(path):
         raise missing(f"the workflow {file!r} does not exist in {toplevel}", where)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 from recast_dm import __version__
-from recast_dm.errors import Location, RemoteError, SpecError
+from recast_dm.errors import Location, RecastError, RemoteError, SpecError, UsageError
 from recast_dm.spec import text
 
 if TYPE_CHECKING:
@@ -85,10 +85,14 @@ class Web:
     url: str
 
     def file(self, name: str) -> RemoteFile:
-        url = urldefrag(urljoin(self.url, name)).url
+        try:
+            url = urldefrag(urljoin(self.url, name)).url
+            beside = urljoin(url, ".")
+        except ValueError:
+            raise ValueError("is not an address") from None
         if self.url.startswith("https:") and not url.startswith("https:"):
             raise ValueError("leads from https to another protocol")
-        return RemoteFile(url, Web(urljoin(url, ".")))
+        return RemoteFile(url, Web(beside))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +128,18 @@ def is_remote(toplevel: str) -> bool:
 
 
 def directory(toplevel: str, where: Location | None = None) -> Web | Repository:
-    """The directory that a remote toplevel means. Raises SpecError.
+    """The directory that a remote toplevel means. Raises SpecError; UsageError where no file names it.
 
     >>> directory("github:org/repo@v1:specs").file("w.yml").url
     'https://raw.githubusercontent.com/org/repo/v1/specs/w.yml'
     >>> directory("gitlab-cern:group/repo:specs").file("w.yml").url
     'https://gitlab.cern.ch/api/v4/projects/group%2Frepo/repository/files/specs%2Fw.yml/raw?ref=master'
     """
+    kind: type[RecastError] = SpecError if where else UsageError
     if toplevel.startswith("from-"):
         form, _, within = toplevel.partition("/")
         written = f"github:lukasheinrich/yadage-workflows@master:{within}"
-        raise SpecError(
+        raise kind(
             f"the toplevel {toplevel!r}: what {form} stood for has moved",
             where=where,
             hint=f"write {written}, if that is meant" if form == "from-github" else f"a toplevel is {FORMS}",
@@ -144,7 +149,7 @@ def directory(toplevel: str, where: Location | None = None) -> Web | Repository:
     found = _FORM.fullmatch(toplevel)
     repo = found["repo"].strip("/") if found else ""
     if not found or "/" not in repo or ".." in re.split("[/:@]", toplevel):
-        raise SpecError(f"the toplevel {toplevel!r} cannot be read", where=where, hint=f"a toplevel is {FORMS}")
+        raise kind(f"the toplevel {toplevel!r} cannot be read", where=where, hint=f"a toplevel is {FORMS}")
     path = (found["sub"] or "").strip("/")
     if found["forge"] == "github":
         return Repository(f"{GITHUB}/{repo}/{quote(found['ref'] or 'main', safe='/')}/", "", "/", path)
@@ -158,7 +163,10 @@ def shown(url: str) -> str:
     >>> shown("https://ada:secret@example.org:8443/w.yml?token=x#y")
     'https://example.org:8443/w.yml'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address at all
+        return re.split("[?#]", re.sub(r"//[^/]*@", "//", url))[0]
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -198,6 +206,7 @@ class Fetcher:
 
     def _ask(self, session: requests.Session, url: str) -> requests.Response:
         import requests
+        from urllib3.exceptions import HTTPError
 
         headers = {"User-Agent": f"recast-dm/{__version__}", "Accept-Encoding": "identity"}
         token = self.tokens.get(urlsplit(url).hostname or "")
@@ -212,7 +221,7 @@ class Fetcher:
                 allow_redirects=False,
                 stream=True,
             )
-        except (requests.RequestException, OSError, ValueError) as error:  # ValueError: a name that is no host
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:  # a name that is no host
             raise self._failure(url, error) from None
 
     def _body(self, answer: requests.Response, url: str, limit: int, ends: float) -> bytes:
@@ -238,7 +247,7 @@ class Fetcher:
     def _failure(self, url: str, error: Exception) -> RemoteError:
         """What went wrong on the line. The texts of the exceptions hold whole addresses, so they are not repeated."""
         import requests
-        from urllib3.exceptions import ReadTimeoutError
+        from urllib3.exceptions import LocationParseError, ReadTimeoutError
 
         host = urlsplit(shown(url)).netloc
         untrusted = _cause(error, ssl.SSLError)
@@ -250,7 +259,7 @@ class Fetcher:
             )
         if isinstance(error, requests.Timeout | ReadTimeoutError | TimeoutError):
             return RemoteError(f"{shown(url)}: {host} was silent for {self.timeout:g} s", hint=_AGAIN)
-        if isinstance(error, requests.exceptions.InvalidURL | ValueError):
+        if isinstance(error, requests.exceptions.InvalidURL | LocationParseError | ValueError):
             return RemoteError(f"{shown(url)} is not an address", hint="check how it is written")
         refused = _cause(error, OSError)
         reason = getattr(refused, "strerror", None) or "the connection failed"
@@ -288,7 +297,7 @@ def _check_address(url: str) -> None:
         host = parts.hostname or ""
         _ = parts.port
     except ValueError:
-        raise RemoteError(f"{url!r} is not an address", hint="check how it is written") from None
+        raise RemoteError(f"{shown(url)} is not an address", hint="check how it is written") from None
     if parts.username or parts.password:
         raise RemoteError(f"{shown(url)}: the address holds a user's name or password", hint="leave them out")
     if parts.scheme == "https" and host:

@@ -39,7 +39,10 @@ def open_source(
         return _below(name, toplevel, fetch)
     if remote.is_remote(name):
         _no_example(example)
-        return _workflow(*_cut(name), fetch)
+        file, base = _cut(name)
+        if not remote.is_remote(base) or not file.partition("#")[0]:
+            raise UsageError(f"{remote.shown(name)} names no file", hint=f"name a file; or --toplevel: {remote.FORMS}")
+        return _workflow(file, base, fetch)
     path = _existing(name)
     if path is None:
         file, hash_, pointer = name.rpartition("#")

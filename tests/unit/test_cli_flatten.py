@@ -107,7 +107,7 @@ def test_below_a_toplevel(cli, toy_directory):
         (("https://example.org/w.yml",), 2, "--allow-remote"),
         (("remote.yml",), 3, "remote.yml:1:16: https://example.org/s.yml is on a server"),
         (("w.yml", "--toplevel", "github:nobody"), 2, "is on a server"),
-        (("w.yml", "--toplevel", "github:nobody", "--allow-remote"), 3, "cannot be read"),
+        (("w.yml", "--toplevel", "github:nobody", "--allow-remote"), 2, "cannot be read"),
         (("http://example.org/w.yml", "--allow-remote"), 6, "plain http is not spoken"),
         (("https://127.0.0.1:1/w.yml", "--allow-remote"), 6, "cannot reach 127.0.0.1:1"),
         (("w.yml", "-o", "w.yml"), 2, "is the specification itself"),

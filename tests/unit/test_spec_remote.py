@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from recast_dm.errors import Location, RemoteError, SpecError
+from recast_dm.errors import Location, RemoteError, SpecError, UsageError
 from recast_dm.spec import refs, remote, text
 from recast_dm.spec.remote import Fetcher, Missing, directory
 
@@ -76,10 +76,10 @@ def test_a_toplevel_that_cannot_be_read_names_the_forms(toplevel):
 
 
 def test_what_has_moved_is_refused_with_what_to_write():
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(UsageError) as caught:
         directory("from-github/phenochain/x")
     assert caught.value.hint == "write github:lukasheinrich/yadage-workflows@master:phenochain/x, if that is meant"
-    with pytest.raises(SpecError, match="from-cap stood for has moved"):
+    with pytest.raises(UsageError, match="from-cap stood for has moved"):
         directory("from-cap/7")
 
 
@@ -166,6 +166,16 @@ def test_a_bad_reference_in_a_file_on_a_server(reference, kind, message):
     assert message in caught.value.message
     assert caught.value.where is not None
     assert caught.value.where.file.startswith(base)
+
+
+@pytest.mark.parametrize("name", ["https://[x", "https://[::1/w.yml?token=x", "https://\u2100.com/x"])
+def test_a_reference_that_is_no_address(tmp_path, name):
+    (tmp_path / "w.yml").write_text(f"a: {{$ref: '{name}'}}")
+    with pytest.raises(SpecError, match="is not an address") as caught:
+        refs.load(tmp_path / "w.yml", tmp_path)
+    assert "token" not in str(caught.value)
+    with pytest.raises(ValueError, match="is not an address"):
+        remote.Web("https://example.org/").file(name)
 
 
 def test_a_local_file_may_refer_to_a_server_but_not_back(tmp_path):
@@ -466,7 +476,9 @@ def test_addresses_that_are_not_asked(url, message):
     assert message in refusal(Fetcher(), url).message
 
 
-@pytest.mark.parametrize("url", ["https://[::1/w.yml", "https://example.org:99999/w.yml"])
+@pytest.mark.parametrize(
+    "url", ["https://[::1/w.yml", "https://example.org:99999/w.yml", "https://.../w", "https://[x"]
+)
 def test_what_is_no_address(url):
     assert "is not an address" in refusal_of_any(Fetcher(), url)
 

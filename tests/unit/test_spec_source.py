@@ -137,6 +137,9 @@ class TestWorkflow:
             ("none.yml", "empty", "the workflow 'none.yml' does not exist in empty"),
             ("a\0b", None, "does not exist"),
             ("x" * 5000, None, "does not exist"),
+            ("https://example.org", None, "https://example.org names no file"),
+            ("github:org/repo:", None, "names no file"),
+            ("w.yml", "github:repo", "is on a server"),
         ],
     )
     def test_what_is_not_there_is_a_usage_error(self, word, toplevel, message):
