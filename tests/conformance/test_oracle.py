@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from recast_dm.model import Path as StepPath
 from recast_dm.reinterpret import example_inputs
 from recast_dm.spec import analysis
 from tests.conformance import compare, corpus, judge, our_side, upstream_side
-from tests.conformance.corpus import SPECS
+from tests.conformance.corpus import SPECS, Case
 
 TOP = Path(__file__).parents[2]
 ANALYSES = [
@@ -132,8 +133,15 @@ def test_without_upstream_the_tool_is_missing(tmp_path):
 # --- our engine beside upstream -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", corpus.cases(), ids=lambda case: case.name)
-def test_a_workflow_of_the_corpus(case, upstream):
+def parameter(case: Case) -> Any:
+    """A case as a test's parameter."""
+    return pytest.param(case, id=case.name, marks=[pytest.mark.container] if "docker" in case.needs else [])
+
+
+@pytest.mark.parametrize("case", [parameter(case) for case in corpus.cases()])
+def test_a_workflow_of_the_corpus(case, upstream, request):
+    if case.needs:
+        request.getfixturevalue("docker")
     assert judge.judge_case(case, upstream).problems == ()
 
 
