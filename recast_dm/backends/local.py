@@ -12,9 +12,9 @@ from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
 from recast_dm.engine.perform import Tools
-from recast_dm.engine.request import Ask, Policy, Request
+from recast_dm.engine.request import Ask, Request
 from recast_dm.errors import ToolMissing
-from recast_dm.model import Image, Workflow
+from recast_dm.model import Image, Policy, Workflow
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.host import Host
 

@@ -7,6 +7,7 @@ X.capsule/data/analysis/...        the analysis directory: recast.yml, inputs, s
 """
 
 from recast_dm.capsule.capture import capture
+from recast_dm.capsule.layout import MANIFEST
 from recast_dm.capsule.opening import Capsule, open_capsule
 
-__all__ = ["Capsule", "capture", "open_capsule"]
+__all__ = ["MANIFEST", "Capsule", "capture", "open_capsule"]

@@ -1,48 +1,170 @@
-"""What `run` and `rerun` share: open the capsule, find the runtime, execute with progress, show the result."""
+"""What `run` and `rerun` share: open what is to be run, find the backend, execute with progress, show the result."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from recast_dm import reinterpret, runtimes, store
+import recast_dm
+from recast_dm import config, reinterpret, runtimes, store
+from recast_dm.backends import Backend
 from recast_dm.backends.local import Local
-from recast_dm.capsule import Capsule, open_capsule
+from recast_dm.capsule import MANIFEST, open_capsule
 from recast_dm.cli import limit, options, progress, view
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Observer
-from recast_dm.errors import StorageError
+from recast_dm.errors import StorageError, UsageError
+from recast_dm.model import Policy
+from recast_dm.runtimes import Runtime
+from recast_dm.spec import remote, source
 
-Start = Callable[[Capsule, Local, Path, Observer], reinterpret.Result]
+Start = Callable[[reinterpret.Subject, Backend, Path, Observer], reinterpret.Result]
+LOCKS = Path(recast_dm.__file__).with_name("locks")
+YADAGE_LOCK, BUILD_LOCK = LOCKS / "tool-yadage.txt", LOCKS / "tool-build.txt"
+INIT_FILES = ".init"
+"""Init files that had to be unpacked or chosen lie here in the run directory."""
 
 
-def execute(
-    capsule_path: Path,
-    start: Start,
-    *,
-    runtime: str,
-    jobs: int,
-    cache: bool,
-    workdir: Path | None,
-    quiet: bool,
-    json: bool,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How to open what the user names."""
+
+    toplevel: str | None = None
+    example: str | None = None
+    initdir: Path | None = None
+    initfiles: tuple[Path, ...] = ()
+    allow_remote: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to execute it."""
+
+    backend: str = "local"
+    runtime: str = "auto"
+    jobs: int = 1
+    cache: bool = True
+    workdir: Path | None = None
+    quiet: bool = False
+    json: bool = False
+    allow_host: bool = False
+    keep_going: bool = False
+    verify: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+
+def execute(name: str, opening: Opening, settings: Settings, start: Start) -> None:
     """Executes and prints. `start` is `reinterpret.run` or `reinterpret.rerun` with everything else filled in."""
-    capsule = open_capsule(capsule_path)
-    engine = runtimes.find(runtime)
-    directory = options.run_directory(workdir)
-    backend = Local(runtime=engine, jobs=jobs, cache=_cache() if cache else None)
+    directory = options.run_directory(settings.workdir)
+    subject = open_subject(name, opening, directory / INIT_FILES)
+    backend = _backend(subject, settings)
     try:
-        with progress.observer(quiet=quiet) as observer:
-            result = start(capsule, backend, directory, observer)
+        with progress.observer(quiet=settings.quiet) as observer:
+            result = start(subject, backend, directory, observer)
     finally:
         options.link_latest(directory)
     plots = limit.plots(result)
-    if json:
+    if settings.json:
         view.document(result.document(plots))
     else:
         view.out(limit.table(result, plots))
+
+
+def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinterpret.Subject:
+    """A capsule, an analysis, or whatever else holds a workflow.
+
+    `init_files` is where init files go that have to be unpacked or chosen first; None leaves them out.
+    """
+    path = Path(name)
+    if (path / MANIFEST).is_file():
+        _refuse_for_capsules(opening)
+        return reinterpret.of_capsule(open_capsule(path))
+    fetch = remote.Fetcher() if opening.allow_remote else None
+    found = source.open_source(name, toplevel=opening.toplevel, example=opening.example, fetch=fetch)
+    for note in found.notes:
+        view.say(f"note: {note}")
+    if found.analysis is not None and opening.initdir is None and not opening.initfiles:
+        return reinterpret.of_analysis(found.analysis, reinterpret.example_inputs(found.analysis))
+    given = opening.initdir
+    if given is not None and not given.is_dir():
+        raise UsageError(f"{given} is not a directory", hint="--initdir names the directory with the init files")
+    initdir = given.absolute() if given else _prepared(found, init_files, fetch)
+    subject = reinterpret.of_source(found, initdir)
+    return subject if not opening.initfiles else _with_files(subject, opening.initfiles)
+
+
+def _prepared(found: source.Source, place: Path | None, fetch: remote.Fetch | None) -> Path | None:
+    """The init files of a source. What an earlier start of the run has prepared is taken as it is."""
+    if place is None or place.is_dir() or not (found.inputarchive or found.chosen):
+        return place if place is not None and place.is_dir() else found.initdir
+    temporary = place.with_name(f"{place.name}.{os.getpid()}")
+    store.make_directory(temporary.parent)
+    made = source.prepare(found, temporary, fetch)
+    if made != temporary:
+        return made
+    temporary.rename(place)
+    return place
+
+
+def _with_files(subject: reinterpret.Subject, files: tuple[Path, ...]) -> reinterpret.Subject:
+    from dataclasses import replace
+
+    from recast_dm.spec import shape, text
+
+    initdata = dict(subject.initdata)
+    for file in files:
+        node = text.read(file)
+        shape.mapping(node, str(file))
+        initdata |= node.plain()
+    return replace(subject, initdata=initdata)
+
+
+def _refuse_for_capsules(opening: Opening) -> None:
+    if opening != Opening(allow_remote=opening.allow_remote):
+        raise UsageError(
+            "a capsule brings its own inputs", hint="-p changes init parameters; the other options are for sources"
+        )
+
+
+def _backend(subject: reinterpret.Subject, settings: Settings) -> Backend:
+    cache = _cache() if settings.cache else None
+    if settings.backend == "yadage":
+        return _yadage(subject, settings)
+    if settings.backend != "local":
+        raise UsageError(f"there is no backend {settings.backend!r}", hint="known here: local, yadage")
+    return Local(
+        runtime=_runtime(subject, settings),
+        jobs=settings.jobs,
+        cache=cache,
+        allow_host=settings.allow_host,
+        keep_going=settings.keep_going,
+        verify=settings.verify,
+        policy=settings.policy,
+        ask=progress.asker(),
+    )
+
+
+def _yadage(subject: reinterpret.Subject, settings: Settings) -> Backend:
+    """Upstream in its own environment, which is made the first time."""
+    from recast_dm.backends import tool_environment
+    from recast_dm.backends.yadage.backend import Yadage
+
+    tools = options.DEFAULTS.cache_dir / "tools"
+    if not tools.is_dir():
+        view.say(f"making an environment for upstream yadage in {tools} (about half a minute)")
+    return Yadage(
+        python=tool_environment.ensure("yadage", YADAGE_LOCK, tools, build=BUILD_LOCK),
+        runtime=_runtime(subject, settings),
+        jobs=settings.jobs,
+        allow_host=settings.allow_host,
+        environment=config.environment(),
+    )
+
+
+def _runtime(subject: reinterpret.Subject, settings: Settings) -> Runtime | None:
+    return runtimes.find(settings.runtime) if subject.workflow.images() else None
 
 
 def _cache() -> StepCache | None:
@@ -56,3 +178,16 @@ def _cache() -> StepCache | None:
         reason = error.message
     view.say(f"warning: finished steps are not cached: {reason} (RECAST_DM_CACHE_DIR names another place)")
     return None
+
+
+def dry_run(
+    name: str,
+    opening: Opening,
+    settings: Settings,
+    start: Callable[[reinterpret.Subject], reinterpret.Subject],
+) -> None:
+    """Prints what would be done. `start` fills in the user's parameters."""
+    from recast_dm.cli import plan
+
+    subject = start(open_subject(name, opening, None))
+    plan.show(subject, settings, StepCache(options.DEFAULTS.cache_dir) if settings.cache else None)

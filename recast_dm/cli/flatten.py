@@ -30,8 +30,8 @@ def flatten(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Where it goes.", show_default="stdout"),
     ] = None,
-    toplevel: Toplevel = None,
-    allow_remote: AllowRemote = False,
+    toplevel: options.Toplevel = None,
+    allow_remote: options.AllowRemote = False,
     json: options.Json = False,
 ) -> None:
     """Write a workflow as one YAML document without references: what a capsule keeps.

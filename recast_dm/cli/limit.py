@@ -11,6 +11,9 @@ from recast_dm.cli.view import number
 from recast_dm.cli.view import table as columns
 from recast_dm.reinterpret import Result
 
+LAST_STEPS = 10
+"""Steps whose published values a table shows."""
+WIDEST = 100
 _QUANTITY = {
     "sigma_upper_obs_pb": "sigma upper limit, pb",
     "sigma_pb": "sigma, pb",
@@ -36,8 +39,7 @@ def table(result: Result, drawn: tuple[Path, ...]) -> str:
 
 
 def _head(result: Result) -> list[str]:
-    analysis = result.capsule.analysis
-    lines = ["", f"{analysis.name}: {analysis.title}"]
+    lines = ["", f"{result.subject.name}: {result.subject.title}"]
     if result.point:
         shown = ", ".join(f"{name}={value:g}" for name, value in result.point.parameters.items())
         lines.append(f"{result.point.model}: {shown}")
@@ -104,8 +106,20 @@ def _places(result: Result, drawn: tuple[Path, ...]) -> list[str]:
     lines = ["", f"run directory  {_near(result.finished.directory)}"]
     lines += [f"plot           {_near(plot)}" for plot in drawn]
     if result.limit is None:
-        lines += [f"{name:<14} {_near(result.file(path))}" for name, path in result.capsule.analysis.results.items()]
+        lines += [f"{name:<14} {_near(result.file(path))}" for name, path in result.subject.results.items()]
+        lines += _published(result) if not result.subject.results else []
     return lines
+
+
+def _published(result: Result) -> list[str]:
+    """What the last steps published: those that no other step uses."""
+    used = {source for step in result.finished.steps for source in step.depends_on}
+    last = [record for record in result.finished.records if record.step not in used]
+    lines = []
+    for record in last[:LAST_STEPS]:
+        shown = json.dumps(record.document()["published"], ensure_ascii=False)
+        lines.append(f"{record.step!s:<14} {shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + '...'}")
+    return [*lines, f"... and {len(last) - LAST_STEPS} more"] if len(last) > LAST_STEPS else lines
 
 
 def _near(path: Path) -> str:

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from recast_dm import __version__
-from recast_dm.cli import capture, models, rerun, run, view
+from recast_dm.cli import capture, check, flatten, models, rerun, run, view
 from recast_dm.errors import Interrupted, RecastError, UsageError, storage_error
 
 ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -62,6 +62,8 @@ app = typer.Typer(
 )
 app.command("capture", rich_help_panel="Preserve")(capture.capture)
 app.command("run", rich_help_panel="Run")(run.run)
+app.command("check", rich_help_panel="Run")(check.check)
+app.command("flatten", rich_help_panel="Run")(flatten.flatten)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
 

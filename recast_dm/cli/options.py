@@ -13,14 +13,55 @@ import typer
 from recast_dm.config import Config
 from recast_dm.errors import RecastError, UsageError
 
-CapsuleArgument = Annotated[Path, typer.Argument(metavar="CAPSULE", help="A capsule, as `capture` wrote it.")]
+AnalysisArgument = Annotated[
+    str,
+    typer.Argument(metavar="CAPSULE|ANALYSIS", help="A capsule, as `capture` wrote it, or an analysis."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, also on failure.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Workdir = Annotated[
     Path | None,
     typer.Option(help="The run directory; resumed when it exists.", show_default="build/runs/<time>-<id>"),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Containers at once.", show_default="the processors")]
+Jobs = Annotated[int, typer.Option(min=1, help="Steps at once.", show_default="the processors")]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC|ANALYSIS|CAPSULE",
+        help="A workflow.yml, recast.yml or reana.yaml, its directory or its address; or a capsule.",
+    ),
+]
+Toplevel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T",
+        help="Where workflow and references begin: a directory, https://…, github:ORG/REPO[@REF][:SUBPATH], "
+        "gitlab-cern:GROUP/REPO[@REF][:SUBPATH].",
+        show_default="the directory of SPEC",
+    ),
+]
+AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Fetch what lies on servers, over checked TLS.")]
+AllowHost = Annotated[
+    bool, typer.Option("--allow-host", help="Let localproc-env start processes of this machine, outside containers.")
+]
+Example = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Which of recast.yml's example_inputs.", show_default="the first")
+]
+Initdir = Annotated[Path | None, typer.Option(metavar="DIR", help="The init files, instead of the source's own.")]
+InitFiles = Annotated[
+    list[Path] | None, typer.Option("--inputs", metavar="FILE", help="Init parameters in a YAML file; repeat.")
+]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", "-k", help="After a failure, do all that does not need it.")]
+Retries = Annotated[int, typer.Option(min=0, max=1000, help="Try a step that failed so often again.")]
+Timeout = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help="End a step that takes longer.", show_default="none")
+]
+Verify = Annotated[bool, typer.Option("--verify", help="Hash again what a resumed run finds finished.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+BackendName = Annotated[
+    str,
+    typer.Option("--backend", metavar="local|yadage", help="Our engine, or upstream yadage."),
+]
 RuntimeName = Annotated[str, typer.Option("--runtime", metavar="NAME|auto", help="What starts containers.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache of finished steps.")]
 Parameters = Annotated[

@@ -10,7 +10,7 @@ from recast_dm.cli import options
 
 
 def rerun(
-    capsule: options.CapsuleArgument,
+    capsule: options.AnalysisArgument,
     model: Annotated[str, typer.Option(metavar="NAME", help="A signal model; `recast-dm models ls` lists them.")],
     settings: Annotated[
         list[str] | None,
@@ -21,6 +21,10 @@ def rerun(
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
     no_cache: options.NoCache = False,
+    keep_going: options.KeepGoing = False,
+    retries: options.Retries = 0,
+    timeout: options.Timeout = None,
+    verify: options.Verify = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
@@ -33,18 +37,25 @@ def rerun(
     """
     from recast_dm import reinterpret
     from recast_dm.cli import execution
+    from recast_dm.model import Policy
 
     values = options.pairs(settings or (), "--set")
     overrides = options.yaml_values(parameters, "-p")
     execution.execute(
         capsule,
-        lambda opened, backend, directory, observer: reinterpret.rerun(
-            opened, model, values, backend, directory, observer, overrides
+        execution.Opening(),
+        execution.Settings(
+            runtime=runtime,
+            jobs=jobs,
+            cache=not no_cache,
+            workdir=workdir,
+            quiet=quiet,
+            json=json,
+            keep_going=keep_going,
+            verify=verify,
+            policy=Policy(retries=retries, timeout=timeout),
         ),
-        runtime=runtime,
-        jobs=jobs,
-        cache=not no_cache,
-        workdir=workdir,
-        quiet=quiet,
-        json=json,
+        lambda subject, engine, directory, observer: reinterpret.rerun(
+            subject, model, values, engine, directory, observer, overrides
+        ),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from recast_dm import store
 from recast_dm.errors import IntegrityError, RecastError, storage_error
 
 SCHEMA = "recast-dm/cache-entry/1"
+OLD = 24 * 3600.0
+"""Seconds after which a half-written entry has no writer any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,16 @@ class StepCache:
             return None
         return Entry(path / "tree", tree, document["execution"])
 
+    def peek(self, key: str) -> store.Tree | None:
+        """The tree of an entry, going by names only: whether it is whole is seen when it is used."""
+        path = self._path(key) / "tree"
+        if not path.is_dir():
+            return None
+        try:
+            return store.tree_of(path)
+        except (RecastError, OSError):
+            return None
+
     def put(self, key: str, tree: store.Tree, place: Path, execution: Mapping[str, Any]) -> None:
         """Keeps a sealed tree under its key."""
         target = self._path(key)
@@ -64,12 +77,11 @@ class StepCache:
             store.link_tree(place, temporary / "tree")
             document = {"schema": SCHEMA, "key": key, "tree": tree.sha256, "execution": dict(execution)}
             store.write_atomic(temporary / "entry.json", store.pretty(document))
-            with contextlib.suppress(FileExistsError):
-                temporary.rename(target)
+            store.rename_new(temporary, target)
             store.fsync_directory(target.parent)
+            _tidy(target.parent)
         except OSError as error:
-            if not target.is_dir():
-                raise storage_error(error, "keep a step in the cache") from None
+            raise storage_error(error, "keep a step in the cache") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -78,3 +90,11 @@ class StepCache:
         with contextlib.suppress(OSError):
             path.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)
+
+
+def _tidy(directory: Path) -> None:
+    """Removes what killed writers left half-written there: what is older than any writer that may still live."""
+    for path in store.temporaries(directory):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > OLD:
+                store.remove(path)

@@ -21,17 +21,18 @@ from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import Interrupted, RecastError, StepFailed
-from recast_dm.model import INIT, Step, StepId
+from recast_dm.model import INIT, Image, Step, StepId
 from recast_dm.runtimes import About
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that succeeded: where it lies, its steps, and every step's record, in the order of the workflow."""
+    """A run that succeeded: where it lies, every step's record in the order of the workflow, its steps and images."""
 
     directory: Path
     records: tuple[Record, ...]
     steps: tuple[Step, ...] = ()
+    images: tuple[Image, ...] = ()
     _by_step: dict[StepId, Record] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +63,7 @@ class _Loop:
         self._journal = Journal(rundir.journal, tools.observer)
         self._observer = self._journal
         self._shown = f"{shown.name} {shown.version}".strip()
+        self._images = tuple(request.images.values())
         self._jobs = max(1, jobs)
         self._keep_going = keep_going
         init_tree = store.tree_of(request.initdir) if request.initdir else store.Tree(())
@@ -90,7 +92,8 @@ class _Loop:
             self._complete()
             self._observer(events.RunFinished(self._rundir.root, time.monotonic() - began))
         made = [step for step in self._steps if not step.spec.init]
-        return Finished(self._rundir.root, tuple(self._records[step.id] for step in made), tuple(self._steps))
+        records = tuple(self._records[step.id] for step in made)
+        return Finished(self._rundir.root, records, tuple(self._steps), self._images)
 
     def _work(self) -> None:
         """Hands out ready steps and takes in what ends, until nothing runs and nothing is ready."""

@@ -23,7 +23,7 @@ from recast_dm.engine import command, events, publishers, values
 from recast_dm.engine import key as keys
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.publishers import Files
-from recast_dm.engine.request import Ask, Policy, Request, resources
+from recast_dm.engine.request import Ask, Request, limits, resources
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import IntegrityError, Interrupted, StepFailed, ToolMissing, UsageError, storage_error
 from recast_dm.model import (
@@ -35,6 +35,7 @@ from recast_dm.model import (
     Instructions,
     ManualPublisher,
     NoEnvironment,
+    Policy,
     Step,
     StepId,
     Value,
@@ -239,7 +240,7 @@ class Worker:
             log=attempt / "log",
             stdin=call.stdin,
             env=call.env,
-            limits=policy.limits(),
+            limits=limits(policy),
             cwd=call.cwd,
             files=_written(call.files or {}, attempt),
             timeout=policy.timeout,

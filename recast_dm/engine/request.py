@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from recast_dm import config
 from recast_dm.errors import SpecError
-from recast_dm.model import DockerEnvironment, Image, Step, StepId, Workflow
+from recast_dm.model import DockerEnvironment, Image, Policy, Step, StepId, Workflow
 from recast_dm.runtimes import Limits
+from recast_dm.spec.quantity import quantity
 
 Ask: TypeAlias = Callable[[StepId, str, Path, bool], Any]
 """Asks a person to do what a step's instructions say in a directory; with True, for what is published then."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How a step is treated: how often it is tried again, how long it may take (seconds), what it may use.
-
-    None is whatever the next wider policy says.
-    """
-
-    retries: int | None = None
-    timeout: float | None = None
-    cpus: float | None = None
-    memory: int | None = None
-
-    def over(self, wider: Policy) -> Policy:
-        """This policy, with what it leaves open taken from a wider one."""
-        return Policy(
-            retries=wider.retries if self.retries is None else self.retries,
-            timeout=wider.timeout if self.timeout is None else self.timeout,
-            cpus=wider.cpus if self.cpus is None else self.cpus,
-            memory=wider.memory if self.memory is None else self.memory,
-        )
-
-    def limits(self) -> Limits:
-        limits = Limits()
-        if self.cpus is not None:
-            limits = replace(limits, cpus=self.cpus)
-        return limits if self.memory is None else replace(limits, memory=self.memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +42,12 @@ class Request:
         return self.policies.get(step.id.names, Policy()).over(asked).over(self.policy)
 
 
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[kKMGTP]i?)?")
-_UNITS = {"": 1.0, "m": 1e-3} | {
-    prefix + binary: (1024.0 if binary else 1000.0) ** power
-    for power, prefix in ((1, "k"), (1, "K"), (2, "M"), (3, "G"), (4, "T"), (5, "P"))
-    for binary in ("", "i")
-}
-
-
-def quantity(text: object) -> float:
-    """A number as Kubernetes writes it. Raises ValueError.
-
-    >>> quantity("2Gi"), quantity("500m"), quantity(4)
-    (2147483648.0, 0.5, 4.0)
-    """
-    found = _QUANTITY.fullmatch(str(text).strip())
-    if found is None:
-        raise ValueError(text)
-    return float(found[1]) * _UNITS[found[2] or ""]
+def limits(policy: Policy) -> Limits:
+    """What one container may use under a policy; it never gets more cores than there are."""
+    found = Limits()
+    if policy.cpus is not None:
+        found = replace(found, cpus=min(policy.cpus, float(config.processors())))
+    return found if policy.memory is None else replace(found, memory=policy.memory)
 
 
 def resources(entries: tuple[Any, ...], step: Step) -> tuple[Policy, tuple[str, ...]]:

@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from recast_dm.model import StepId, Value
 
 RUN_SCHEMA = "recast-dm/run/1"
 STEP_SCHEMA = "recast-dm/step/1"
-OURS = (".records", ".attempts", ".lock", ".events.jsonl")
+OURS = (".records", ".attempts", ".lock", ".events.jsonl", ".init")
 IDENTITY = ("analysis", "capsule", "model", "parameters", "initdata")
 """What of run.json must be the same when a run is resumed."""
 
@@ -79,6 +80,8 @@ class RunDirectory:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self._lock: int | None = None
+        self._tidied: set[Path] = set()
+        self._tidying = threading.Lock()
 
     def __enter__(self) -> RunDirectory:
         self._refuse_foreign()
@@ -94,7 +97,10 @@ class RunDirectory:
                 hint="wait for it, or choose another --workdir",
             ) from None
         except OSError as error:
+            self.__exit__()
             raise storage_error(error, f"lock {self.root}") from None
+        self._tidied.clear()
+        self._tidy(self.root)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,13 +114,14 @@ class RunDirectory:
             raise UsageError(f"{self.root} lies in a capsule", hint="choose another --workdir")
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"{self.root} is a file, not a directory", hint="choose another --workdir")
-        if self.root.is_dir() and not (self.root / "run.json").exists():
-            foreign = [p.name for p in self.root.iterdir() if p.name not in OURS]
-            if foreign:
-                raise UsageError(
-                    f"{self.root} is not a run directory: it holds {foreign[0]!r}",
-                    hint="choose an empty or a new --workdir",
-                )
+        foreign = []
+        if self.root.is_dir():  # looked at before run.json is: another runner may just be beginning here
+            foreign = [p.name for p in self.root.iterdir() if p.name not in OURS and not store.is_temporary(p)]
+        if foreign and not (self.root / "run.json").exists():
+            raise UsageError(
+                f"{self.root} is not a run directory: it holds {foreign[0]!r}",
+                hint="choose an empty or a new --workdir",
+            )
 
     def identify(self, about: Mapping[str, Any]) -> str:
         """Writes run.json, keeping the id of an earlier start. Gives the run's id."""
@@ -162,6 +169,8 @@ class RunDirectory:
 
     def clear(self, step: StepId) -> None:
         """Removes what an earlier start left of a step that has to be done again."""
+        self._tidy(self.record_path(step).parent)
+        self._tidy(self.place(step).parent)
         with contextlib.suppress(FileNotFoundError):
             self.record_path(step).unlink()
         place = self.place(step)
@@ -170,3 +179,11 @@ class RunDirectory:
             place.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
+
+    def _tidy(self, directory: Path) -> None:
+        """Removes what a runner that was killed left half-written there, once, before anything is written anew."""
+        with self._tidying:
+            if directory not in self._tidied:
+                for path in store.temporaries(directory):
+                    store.remove(path)
+                self._tidied.add(directory)

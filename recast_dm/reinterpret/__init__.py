@@ -2,5 +2,17 @@
 
 from recast_dm.reinterpret.closure import Closure, compare
 from recast_dm.reinterpret.rerun import Result, example_inputs, rerun, run
+from recast_dm.reinterpret.subject import Subject, of_analysis, of_capsule, of_source
 
-__all__ = ["Closure", "Result", "compare", "example_inputs", "rerun", "run"]
+__all__ = [
+    "Closure",
+    "Result",
+    "Subject",
+    "compare",
+    "example_inputs",
+    "of_analysis",
+    "of_capsule",
+    "of_source",
+    "rerun",
+    "run",
+]

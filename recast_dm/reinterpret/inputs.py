@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from recast_dm.errors import SpecError, UsageError
-from recast_dm.spec.analysis import Analysis, Signal
+from recast_dm.reinterpret.subject import Subject
+from recast_dm.spec.analysis import Signal
 from recast_dm.spec.shape import did_you_mean
 
 
@@ -36,8 +37,14 @@ def _pick(feeds: Mapping[str, Any], source: str, model: str) -> Any:
     return value
 
 
-def override(analysis: Analysis, initdata: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The init parameters with the user's `-p` values. Only what exists, and never what carries the signal."""
+def override(subject: Subject, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The init parameters with the user's `-p` values.
+
+    Of a capsule or an analysis only those that exist, and never what carries the signal.
+    """
+    analysis, initdata = subject.analysis, subject.initdata
+    if analysis is None:
+        return {**initdata, **values}
     carried = set(analysis.signal.init) if analysis.signal else set()
     for name in values:
         if name in carried:

@@ -1,4 +1,4 @@
-"""Running a capsule as captured, and rerunning it under a signal model."""
+"""Running a capsule or an analysis as it is, and rerunning it under a signal model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import signals
-from recast_dm.backends.local import Local
-from recast_dm.capsule import Capsule
+from recast_dm.backends import Backend
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.engine.rundir import Record
@@ -18,6 +17,7 @@ from recast_dm.errors import StatisticsError, StepFailed, UsageError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import inputs
 from recast_dm.reinterpret.closure import Closure, compare
+from recast_dm.reinterpret.subject import Subject
 from recast_dm.spec.analysis import Analysis
 from recast_dm.statistics import NO_CONVERGENCE, Limit, read_limit
 
@@ -39,7 +39,7 @@ class Point:
 class Result:
     """What a run gave: its records, and the limit beside the published one where the analysis makes one."""
 
-    capsule: Capsule
+    subject: Subject
     point: Point | None
     finished: Finished
     limit: Limit | None
@@ -52,20 +52,20 @@ class Result:
     def document(self, plots: tuple[Path, ...] = ()) -> dict[str, Any]:
         """The JSON document: `recast-dm/limit/1`, or `recast-dm/run-result/1` where there is no limit."""
         common = {
-            "analysis": self.capsule.analysis.name,
-            "capsule": self.capsule.digest,
+            **self.subject.identity,
             "model": self.point.model if self.point else None,
             "parameters": dict(self.point.parameters) if self.point else None,
             "overrides": dict(self.overrides),
         }
         rest = {
-            "images": [image.document() for image in self.capsule.images],
+            "images": [image.document() for image in self.finished.images],
             "steps": [_step(record) for record in self.finished.records],
             "run_dir": str(self.finished.directory),
         }
         if self.limit is None:
-            results = {name: str(self.file(path)) for name, path in self.capsule.analysis.results.items()}
-            return {"schema": "recast-dm/run-result/1", **common, "results": results, **rest}
+            results = {name: str(self.file(path)) for name, path in self.subject.results.items()}
+            published = {str(record.step): record.document()["published"] for record in self.finished.records}
+            return {"schema": "recast-dm/run-result/1", **common, "results": results, "published": published, **rest}
         limit = self.limit
         return {
             "schema": "recast-dm/limit/1",
@@ -102,18 +102,22 @@ def _step(record: Record) -> dict[str, Any]:
 
 
 def result_file(directory: Path, relpath: str) -> Path:
-    """A result of recast.yml in a run directory: yadage's `stage/…` and `stage_<n>/…` are `stage/<n>/…` here.
+    """A result in a run directory: yadage's `stage/…` and `stage_<n>/…` are `stage/<n>/…` here.
+
+    The same holds for each stage on the way to one in a sub-workflow.
 
     >>> result_file(Path("/run"), "select_3/counts.json")
     PosixPath('/run/select/3/counts.json')
     """
     head, _, rest = relpath.partition("/")
-    if (directory / head / "0").is_dir():
-        return directory / head / "0" / rest
-    numbered = re.fullmatch(r"(.+)_(\d+)", head)
-    if numbered:
-        return directory / numbered[1] / numbered[2] / rest
-    return directory / head / "0" / rest
+    place = directory / head / "0"
+    if not place.is_dir() and (numbered := re.fullmatch(r"(.+)_(\d+)", head)):
+        place = directory / numbered[1] / numbered[2]
+    if rest and not (place / rest).exists() and place.is_dir():
+        inner, slash, _ = rest.partition("/")
+        if slash and not (place / inner).is_file() and (found := result_file(place, rest)).exists():
+            return found
+    return place / rest
 
 
 def point_of(model_name: str, values: Mapping[str, object]) -> tuple[Point, Mapping[str, Any]]:
@@ -139,61 +143,61 @@ def example_inputs(analysis: Analysis) -> dict[str, Any]:
 
 
 def run(
-    capsule: Capsule,
-    backend: Local,
+    subject: Subject,
+    backend: Backend,
     directory: Path,
     observer: events.Observer,
     overrides: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Runs a capsule as it was captured, with the captured init parameters (and the user's overrides)."""
-    example = capsule.analysis.example
-    point = point_of(example.model, example.parameters or {})[0] if example.model else None
-    initdata = inputs.override(capsule.analysis, capsule.initdata, overrides or {})
-    return _execute(capsule, point, initdata, overrides or {}, backend, directory, observer)
+    """Runs what there is as it is, with its own init parameters (and the user's overrides)."""
+    example = subject.analysis.example if subject.analysis else None
+    point = point_of(example.model, example.parameters or {})[0] if example and example.model else None
+    initdata = inputs.override(subject, overrides or {})
+    return _execute(subject, point, initdata, overrides or {}, backend, directory, observer)
 
 
 def rerun(
-    capsule: Capsule,
+    subject: Subject,
     model: str,
     values: Mapping[str, object],
-    backend: Local,
+    backend: Backend,
     directory: Path,
     observer: events.Observer,
     overrides: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Reruns a capsule under a signal model at a point. Raises UsageError for a point that cannot be."""
-    if capsule.analysis.signal is None:
+    """Reruns a capsule or an analysis under a signal model at a point. Raises UsageError for one that cannot be."""
+    signal = subject.analysis.signal if subject.analysis else None
+    if signal is None:
         raise UsageError(
-            f"{capsule.analysis.name} does not say how a signal enters",
+            f"{subject.name} does not say how a signal enters",
             hint="recast.yml needs a `signal` section",
         )
     point, feeds = point_of(model, values)
-    carried = inputs.signal_inputs(capsule.analysis.signal, feeds, model)
-    initdata = {**inputs.override(capsule.analysis, capsule.initdata, overrides or {}), **carried}
-    return _execute(capsule, point, initdata, overrides or {}, backend, directory, observer)
+    carried = inputs.signal_inputs(signal, feeds, model)
+    initdata = {**inputs.override(subject, overrides or {}), **carried}
+    return _execute(subject, point, initdata, overrides or {}, backend, directory, observer)
 
 
 def _execute(
-    capsule: Capsule,
+    subject: Subject,
     point: Point | None,
     initdata: Mapping[str, Any],
     overrides: Mapping[str, Any],
-    backend: Local,
+    backend: Backend,
     directory: Path,
     observer: events.Observer,
 ) -> Result:
-    analysis = capsule.analysis
     try:
         finished = backend.execute(
-            analysis.workflow,
+            subject.workflow,
             initdata,
-            initdir=analysis.initdir,
-            pinned=capsule.pinned(),
-            relaxations=analysis.relaxations,
+            initdir=subject.initdir,
+            pinned=subject.pinned,
+            relaxations=subject.relaxations,
+            policies=subject.policies,
             directory=directory,
             about={
-                "analysis": analysis.name,
-                "capsule": capsule.digest,
+                **subject.identity,
                 "model": point.model if point else None,
                 "parameters": dict(point.parameters) if point else None,
                 "initdata": dict(initdata),
@@ -201,17 +205,18 @@ def _execute(
             observer=observer,
         )
     except StepFailed as error:
-        raise _statistics_error(analysis, error) or error from None
+        raise _statistics_error(subject, error) or error from None
     limit = None
-    if LIMIT_RESULT in analysis.results:
-        limit = read_limit(result_file(finished.directory, analysis.results[LIMIT_RESULT]))
-    closure = compare(analysis.closure, point.model, point.parameters, limit) if limit and point else ()
-    return Result(capsule=capsule, point=point, finished=finished, limit=limit, closure=closure, overrides=overrides)
+    if subject.analysis is not None and LIMIT_RESULT in subject.results:
+        limit = read_limit(result_file(finished.directory, subject.results[LIMIT_RESULT]))
+    published = subject.analysis.closure if subject.analysis else ()
+    closure = compare(published, point.model, point.parameters, limit) if limit and point else ()
+    return Result(subject=subject, point=point, finished=finished, limit=limit, closure=closure, overrides=overrides)
 
 
-def _statistics_error(analysis: Analysis, error: StepFailed) -> StatisticsError | None:
+def _statistics_error(subject: Subject, error: StepFailed) -> StatisticsError | None:
     """A limit stage that says by its exit code that a fit did not converge."""
-    stage = analysis.results.get(LIMIT_RESULT, "").partition("/")[0]
+    stage = subject.results.get(LIMIT_RESULT, "").partition("/")[0]
     if error.status != NO_CONVERGENCE or error.step is None or StepId.parse(error.step).stage != stage:
         return None
     return StatisticsError(f"no limit: {error.message}", hint=error.hint)

@@ -26,11 +26,12 @@ class Spectrum:
 
 def draw(result: Result) -> tuple[Path, ...]:
     """Writes `spectrum.png` and `spectrum.svg` into the run directory; nothing where there is no pyhf likelihood."""
-    statistics = result.capsule.analysis.statistics
+    analysis = result.subject.analysis
+    statistics = analysis.statistics if analysis else None
     if statistics is None or result.limit is None or result.point is None:
         return ()
     spectrum = read(result, statistics)
-    title = f"{result.capsule.analysis.title}"
+    title = f"{result.subject.title}"
     label = f"{result.point.model} " + ", ".join(f"{k}={v:g}" for k, v in result.point.parameters.items())
     figure = _figure(spectrum, statistics.observable, title, label)
     places = tuple(result.finished.directory / f"spectrum.{suffix}" for suffix in ("png", "svg"))

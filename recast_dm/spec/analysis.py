@@ -10,8 +10,9 @@ from typing import Any
 
 from recast_dm import schemas
 from recast_dm.errors import SpecError, UsageError
-from recast_dm.model import Workflow
+from recast_dm.model import Policy, Workflow
 from recast_dm.spec import refs, remote, text, yadage
+from recast_dm.spec.quantity import quantity
 from recast_dm.spec.shape import did_you_mean
 
 MANIFEST = "recast.yml"
@@ -91,6 +92,7 @@ class Analysis:
     statistics: Statistics | None = None
     closure: tuple[Published, ...] = ()
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
     root: text.Node | None = field(default=None, repr=False, compare=False)
 
@@ -107,6 +109,18 @@ def load(
     `example` names one of its `example_inputs`, the first if it is left out. References to servers need a `fetch`.
     Raises SpecError with file:line:column.
     """
+    root, document = _manifest(directory)
+    return _analysis(directory, root, document, workflow, example, fetch)
+
+
+def workflow(directory: Path, *, fetch: remote.Fetch | None = None) -> tuple[text.Node, frozenset[str]]:
+    """The workflow of an analysis, references resolved but not looked at further, and its stages with `compat: raw`."""
+    root, document = _manifest(directory)
+    _, resolved = _workflow(directory, root, document, None, fetch)
+    return resolved, frozenset(_relaxations(document))
+
+
+def _manifest(directory: Path) -> tuple[text.Node, dict[str, Any]]:
     manifest = directory / MANIFEST
     shown = os.path.relpath(manifest)
     if not manifest.is_file():
@@ -117,7 +131,28 @@ def load(
         path, message = found
         place = "/".join(str(part) for part in path)
         raise SpecError(f"{message}" + (f" (in {place})" if place else ""), where=root.at(path).where)
-    return _analysis(directory, root, document, workflow, example, fetch)
+    return root, document
+
+
+def _relaxations(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    asked = document.get("steps", {})
+    return {stage: ("compat: raw",) for stage, each in asked.items() if each.get("compat") == "raw"}
+
+
+def _workflow(
+    directory: Path,
+    root: text.Node,
+    document: Mapping[str, Any],
+    workflow: Path | None,
+    fetch: remote.Fetch | None,
+) -> tuple[Path, text.Node]:
+    """The specification's file, and what is in it with its references resolved."""
+    top = _below(directory, document["spec"].get("toplevel", "."), "toplevel", root.at(("spec", "toplevel")))
+    where = root.at(("spec", "workflow"))
+    path = workflow or _below(top, document["spec"]["workflow"], "workflow", where)
+    if not path.is_file():
+        raise SpecError(f"the workflow {document['spec']['workflow']!r} does not exist", where=where.where)
+    return path, refs.load(path, path.parent if workflow else top, fetch=fetch)
 
 
 def _analysis(
@@ -128,15 +163,8 @@ def _analysis(
     wanted: str | None,
     fetch: remote.Fetch | None,
 ) -> Analysis:
-    relaxations = {
-        stage: ("compat: raw",) for stage, asked in document.get("steps", {}).items() if asked.get("compat") == "raw"
-    }
-    top = _below(directory, document["spec"].get("toplevel", "."), "toplevel", root.at(("spec", "toplevel")))
-    where = root.at(("spec", "workflow"))
-    workflow_path = workflow or _below(top, document["spec"]["workflow"], "workflow", where)
-    if not workflow_path.is_file():
-        raise SpecError(f"the workflow {document['spec']['workflow']!r} does not exist", where=where.where)
-    resolved = refs.load(workflow_path, workflow_path.parent if workflow else top, fetch=fetch)
+    relaxations = _relaxations(document)
+    workflow_path, resolved = _workflow(directory, root, document, workflow, fetch)
     loaded = yadage.parse_workflow(resolved, raw_stages=frozenset(relaxations))
     _check_stages(loaded, root, document)
     name, example = _example(document["example_inputs"], wanted)
@@ -160,9 +188,29 @@ def _analysis(
             for c in document.get("closure", [])
         ),
         relaxations=relaxations,
+        policies=_policies(document.get("steps", {}), root),
         references=document.get("metadata", {}).get("references", {}),
         root=resolved,
     )
+
+
+def _policies(asked: Mapping[str, Any], root: text.Node) -> dict[str, Policy]:
+    found = {name: _policy(each, root.at(("steps", name))) for name, each in asked.items()}
+    return {name: policy for name, policy in found.items() if policy != Policy()}
+
+
+def _policy(asked: Mapping[str, Any], node: text.Node) -> Policy:
+    memory = asked.get("memory")
+    try:
+        return Policy(
+            retries=asked.get("retries"),
+            timeout=asked.get("timeout"),
+            cpus=asked.get("cpus"),
+            memory=None if memory is None else int(quantity(memory)),
+        )
+    except ValueError:
+        where = node.at(("memory",)).where
+        raise SpecError(f"memory is {memory!r}", where=where, hint="write bytes, or as in 4Gi") from None
 
 
 def _example(examples: Mapping[str, Any], wanted: str | None) -> tuple[str, Mapping[str, Any]]:
@@ -216,7 +264,7 @@ def _statistics(document: Mapping[str, Any] | None) -> Statistics | None:
 
 def _check_stages(workflow: Workflow, root: text.Node, document: Mapping[str, Any]) -> None:
     """Every stage that recast.yml names is one of the workflow's."""
-    names = {stage.name for stage in workflow.stages}
+    names = {stage.name for stage in workflow.stages} | {name for name, _ in workflow.step_specs()}
     places: list[tuple[str, tuple[str | int, ...]]] = [(stage, ("steps", stage)) for stage in document.get("steps", {})]
     statistics = document.get("statistics", {})
     places += [

@@ -37,7 +37,7 @@ POINT = {"m_med": "1500", "m_dm": "1"}
 def test_a_rerun_in_containers(toy_capsule: Path, backend: Local, tmp_path: Path) -> None:
     seen = Finished()
     capsule = open_capsule(toy_capsule)
-    result = reinterpret.rerun(capsule, "spin1-axial", POINT, backend, tmp_path / "run", seen)
+    result = reinterpret.rerun(reinterpret.of_capsule(capsule), "spin1-axial", POINT, backend, tmp_path / "run", seen)
     document = result.document()
     assert schemas.problem("limit-1", document) is None
     assert document["sigma_pb"] == pytest.approx(8.33 / 1.5**4)
@@ -57,7 +57,7 @@ def test_every_way_to_finish(toy_capsule: Path, backend: Local, tmp_path: Path) 
 
     def how(point: dict[str, str], directory: str) -> set[str]:
         seen = Finished()
-        reinterpret.rerun(capsule, "spin1-axial", point, backend, tmp_path / directory, seen)
+        reinterpret.rerun(reinterpret.of_capsule(capsule), "spin1-axial", point, backend, tmp_path / directory, seen)
         return set(seen.how.values())
 
     assert how(POINT, "one") == {"ran"}

@@ -118,11 +118,10 @@ class TestErrors:
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         monkeypatch.setattr("tempfile.tempdir", None)
 
-        def fail(_name):
+        def fail(*_):
             raise raised
 
-        monkeypatch.setattr(runtimes, "find", fail)
-        monkeypatch.setattr("recast_dm.cli.execution.open_capsule", lambda _path: None)
+        monkeypatch.setattr("recast_dm.cli.execution.open_subject", fail)
         got, out, err = cli("run", "x", "--json")
         assert got == code
         assert error_document(out)["exit_code"] == code

@@ -62,16 +62,16 @@ class TestSignalInputs:
 class TestOverride:
     def test_replaces_what_exists(self, toy_analysis):
         given = {"events": 1000, "m_med": 1.0}
-        assert inputs.override(toy_analysis, given, {"events": 5}) == {"events": 5, "m_med": 1.0}
+        assert inputs.override(reinterpret.of_analysis(toy_analysis, given), {"events": 5}) == {"events": 5, "m_med": 1.0}
         assert given["events"] == 1000
 
     def test_not_what_carries_the_signal(self, toy_analysis):
         with pytest.raises(UsageError, match="'m_med' carries the signal"):
-            inputs.override(toy_analysis, {"m_med": 1.0}, {"m_med": 2})
+            inputs.override(reinterpret.of_analysis(toy_analysis, {"m_med": 1.0}), {"m_med": 2})
 
     def test_not_what_does_not_exist(self, toy_analysis):
         with pytest.raises(UsageError, match="toy has no init parameter 'evnets'") as caught:
-            inputs.override(toy_analysis, {"events": 1, "m_med": 1}, {"evnets": 2})
+            inputs.override(reinterpret.of_analysis(toy_analysis, {"events": 1, "m_med": 1}), {"evnets": 2})
         assert caught.value.hint == "did you mean 'events'?"
 
 
@@ -125,10 +125,10 @@ class TestRerun:
 
     def rerun(self, capsule, backend, tmp_path, run: str = "run", model: str = "spin1-axial", **values: object):
         values = {"m_med": "1000", "m_dm": "1", **values}
-        return reinterpret.rerun(capsule, model, values, backend, tmp_path / run, Seen())
+        return reinterpret.rerun(reinterpret.of_capsule(capsule), model, values, backend, tmp_path / run, Seen())
 
     def test_as_captured(self, toy_capsule, backend, tmp_path):
-        result = reinterpret.run(open_capsule(toy_capsule.path), backend, tmp_path / "run", Seen())
+        result = reinterpret.run(reinterpret.of_capsule(open_capsule(toy_capsule.path)), backend, tmp_path / "run", Seen())
         document = result.document()
         assert schemas.problem("limit-1", document) is None
         assert document["capsule"] == toy_capsule.digest
@@ -144,7 +144,7 @@ class TestRerun:
         assert result.file("limit/limit.json") == tmp_path / "run/limit/0/limit.json"
 
     def test_the_captured_point_and_the_same_point_rerun_are_the_same_work(self, toy_capsule, backend, tmp_path, bench):
-        reinterpret.run(toy_capsule, backend, tmp_path / "one", Seen())
+        reinterpret.run(reinterpret.of_capsule(toy_capsule), backend, tmp_path / "one", Seen())
         count = len(bench.runtime.jobs)
         self.rerun(toy_capsule, backend, tmp_path, "two")
         assert len(bench.runtime.jobs) == count == 3

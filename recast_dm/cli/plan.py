@@ -1,0 +1,84 @@
+"""`--dry-run`: what a run would do, as a table or a document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from recast_dm import images, runtimes
+from recast_dm.cli import view
+from recast_dm.engine.cache import StepCache
+from recast_dm.engine.forecast import Forecast, Planned, forecast
+from recast_dm.engine.request import Request
+from recast_dm.errors import RecastError
+from recast_dm.reinterpret import Subject
+
+if TYPE_CHECKING:
+    from recast_dm.cli.execution import Settings
+
+
+def show(subject: Subject, settings: Settings, cache: StepCache | None) -> None:
+    """Prints the plan of a run."""
+    request = Request(
+        workflow=subject.workflow,
+        initdata=subject.initdata,
+        initdir=subject.initdir,
+        images=_images(subject, settings.runtime),
+        relaxations=subject.relaxations,
+        policies=subject.policies,
+        policy=settings.policy,
+    )
+    seen = forecast(request, settings.workdir, cache)
+    if settings.json:
+        view.document(_document(subject, seen))
+    else:
+        view.out(_table(subject, seen))
+
+
+def _images(subject: Subject, runtime: str) -> dict[str, Any]:
+    """The images as far as they can be known; without an engine, those that a capsule pins."""
+    found: dict[str, Any] = dict(subject.pinned)
+    missing = [name for name in subject.workflow.images() if name not in found]
+    if missing:
+        try:
+            found |= {image.reference: image for image in images.pin(missing, runtimes.find(runtime).image)}
+        except RecastError as error:
+            view.say(f"note: {error.message}: nobody can tell which steps are cached")
+    return found
+
+
+def _document(subject: Subject, seen: Forecast) -> dict[str, Any]:
+    return {
+        "schema": "recast-dm/plan/1",
+        "analysis": subject.name,
+        "steps": [_step(planned) for planned in seen.steps],
+        "waiting": [{"stage": unready.stage, "why": unready.why} for unready in seen.waiting],
+        "relaxations": {stage: list(each) for stage, each in subject.relaxations.items()},
+    }
+
+
+def _step(planned: Planned) -> dict[str, Any]:
+    return {
+        "step": str(planned.step.id),
+        "prospect": planned.prospect,
+        "in": planned.where,
+        "depends_on": [str(source) for source in planned.step.depends_on],
+        "key": planned.key,
+    }
+
+
+def _table(subject: Subject, seen: Forecast) -> str:
+    stages: dict[str, list[Planned]] = {}
+    for planned in seen.steps:
+        stages.setdefault(planned.step.id.stage, []).append(planned)
+    rows = []
+    for stage, steps in stages.items():
+        counts = Counter(planned.prospect for planned in steps)
+        what = ", ".join(f"{counts[each]} {each}" for each in ("kept", "cached", "runs", "waits") if counts[each])
+        relaxed = ", ".join(steps[0].step.relaxations)
+        rows.append((stage, str(len(steps)), what, steps[0].where or "", relaxed))
+    lines = [f"{subject.name}: {len(seen.steps)} steps are known", ""]
+    if rows:
+        lines.append(view.table(rows, head=("stage", "steps", "what happens", "in", "relaxations")))
+    lines += [f"{unready.stage} waits: {unready.why}" for unready in seen.waiting]
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""What can be run: a capsule, an analysis, or whatever else somebody has that holds a workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recast_dm.capsule import Capsule
+from recast_dm.model import Image, Policy, Workflow
+from recast_dm.spec import yadage
+from recast_dm.spec.analysis import Analysis
+from recast_dm.spec.inputs import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A workflow with everything that it starts from.
+
+    `pinned` are the images that a capsule names by their layers; what is not pinned is found by its name. `analysis`
+    is there for capsules and analyses, `capsule` for capsules. `identity` tells one subject from another.
+    """
+
+    name: str
+    title: str
+    workflow: Workflow
+    initdata: Mapping[str, Any]
+    initdir: Path | None
+    identity: Mapping[str, Any]
+    results: Mapping[str, str] = field(default_factory=dict)
+    relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    pinned: Mapping[str, Image] = field(default_factory=dict)
+    analysis: Analysis | None = None
+    capsule: Capsule | None = None
+
+
+def of_capsule(capsule: Capsule) -> Subject:
+    """A capsule as it was captured."""
+    analysis = capsule.analysis
+    return Subject(
+        name=analysis.name,
+        title=analysis.title,
+        workflow=analysis.workflow,
+        initdata=capsule.initdata,
+        initdir=analysis.initdir,
+        identity={"analysis": analysis.name, "capsule": capsule.digest},
+        results=analysis.results,
+        relaxations=analysis.relaxations,
+        policies=analysis.policies,
+        pinned=capsule.pinned(),
+        analysis=analysis,
+        capsule=capsule,
+    )
+
+
+def of_analysis(analysis: Analysis, initdata: Mapping[str, Any]) -> Subject:
+    """An analysis as it stands, with the complete init parameters of its example."""
+    return Subject(
+        name=analysis.name,
+        title=analysis.title,
+        workflow=analysis.workflow,
+        initdata=initdata,
+        initdir=analysis.initdir,
+        identity={"analysis": analysis.name, "capsule": None},
+        results=analysis.results,
+        relaxations=analysis.relaxations,
+        policies=analysis.policies,
+        analysis=analysis,
+    )
+
+
+def of_source(source: Source, initdir: Path | None) -> Subject:
+    """A bare workflow, a catalogue entry, or a reana.yaml; `initdir` is where its init files have been prepared."""
+    return Subject(
+        name=source.name,
+        title=source.kind,
+        workflow=yadage.parse_workflow(source.root, raw_stages=frozenset(source.relaxations)),
+        initdata=source.initdata,
+        initdir=initdir,
+        identity={"analysis": source.name, "capsule": None},
+        results=source.results,
+        relaxations=source.relaxations,
+    )
