@@ -27,6 +27,7 @@ import yaml
 from recast_dm import spec
 from recast_dm.errors import RecastError
 from recast_dm.spec import source, text
+from recast_dm.spec.check import check
 
 NAME = "fuzz"
 TOTAL = 100_000
@@ -335,11 +336,26 @@ def _too_slow(_number: int, _frame: FrameType | None) -> None:
 
 def read(path: Path) -> None:
     """All that can be asked of a specification without running it."""
-    opened = source.open_source(path)
-    spec.parse_workflow(opened.root, raw_stages=frozenset(opened.relaxations))
+    checked = check(str(path))
+    for problem in (*checked.errors, *checked.warnings):
+        if problem.where is None:
+            raise problem
+    opened = _agreed(path, bool(checked.errors))
     json.dumps(opened.initdata, allow_nan=False)
     flat = text.parse(source.flatten(opened), "flat.yml")
     spec.parse_workflow(flat, raw_stages=frozenset(opened.relaxations))
+
+
+def _agreed(path: Path, wrong: bool) -> source.Source:
+    """The source: what cannot be opened and read, `check` must have called wrong."""
+    try:
+        opened = source.open_source(path)
+        spec.parse_workflow(opened.root, raw_stages=frozenset(opened.relaxations))
+    except RecastError as error:
+        if not wrong:
+            raise AssertionError(f"check found nothing, and yet: {error}") from None
+        raise
+    return opened
 
 
 _places: list[Path] = []
