@@ -99,6 +99,8 @@ def _why_only_we(theirs: Seen, why: str) -> str | None:
         return "text-of-paths"
     if "which is not one of the stage's parameters" in why:
         return "unknown-placeholder"
+    if "selects from an unknown stage" in why:
+        return "select-from-nobody"
     return None
 
 
