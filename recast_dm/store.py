@@ -8,9 +8,11 @@ equal values.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -63,7 +65,12 @@ def tail(path: Path, size: int = 16 * 1024) -> bytes:
 
 
 def fsync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    fsync(path, os.O_DIRECTORY)
+
+
+def fsync(path: Path, flags: int = 0) -> None:
+    """Has everything that was written to a file, or a directory, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         os.fsync(descriptor)
     finally:
@@ -206,7 +213,7 @@ def seal(root: Path, owner: tuple[int, int] | None = None) -> None:
 def link_tree(source: Path, target: Path) -> None:
     """A second name for every file of a sealed tree: hard links, or copies where the filesystem has none.
 
-    The target appears whole or not at all; one that exists already is left as it is.
+    The target appears whole or not at all, durably; one that exists already is left as it is.
     """
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -214,19 +221,57 @@ def link_tree(source: Path, target: Path) -> None:
         for relative, path in walk(source):
             place = temporary / relative
             place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, place)
-            except OSError:
-                shutil.copy2(path, place)
-        with contextlib.suppress(FileExistsError):
-            temporary.rename(target)
+            _link(path, place)
+        for directory, _, _ in os.walk(temporary, topdown=False):
+            fsync_directory(Path(directory))
+        rename_new(temporary, target)
         fsync_directory(target.parent)
     except OSError as error:
-        if target.is_dir() and any(target.iterdir()):
-            return
         raise storage_error(error, f"place files in {target}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _link(path: Path, place: Path) -> None:
+    try:
+        os.link(path, place)
+    except OSError:
+        shutil.copy2(path, place)
+        fsync(place)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Renames a directory, unless the target is a directory with something in it: somebody was faster."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a name is that of something that a writer has not finished, or a dead one never will."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def temporaries(directory: Path) -> list[Path]:
+    """What writers have not finished in a directory."""
+    try:
+        return [path for path in directory.iterdir() if is_temporary(path)]
+    except OSError:
+        return []
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a directory with everything in it, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def make_directory(path: Path) -> Path:

@@ -1,0 +1,26 @@
+"""kill -9 at some moments of some workflows; `tests/soak/kills.py` is the campaign that takes hundreds."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.soak import kills
+
+
+@pytest.mark.parametrize("seed", [1, 2, 9, 16])
+def test_a_run_that_was_killed_goes_on(seed: int) -> None:
+    assert kills.one(seed) is None
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="not run: the command docker is not here")
+def test_a_run_with_containers_that_was_killed_goes_on() -> None:
+    assert kills.killed("fan", "docker", delay=1.0) is None
+
+
+@pytest.mark.parametrize("operation", range(6, 9))
+def test_a_first_start_that_was_killed_before_it_wrote_run_json_goes_on(operation: int) -> None:
+    """What it leaves is not taken for somebody else's directory."""
+    assert "run.json" in kills.operations("pair")[8]
+    assert kills.killed("chain", "host", operation=operation) is None
