@@ -281,6 +281,7 @@ class _Told:
     """The journal taken in: the plan of every start, and what happened in the last."""
 
     plan: dict[StepId, Mapping[str, Any]] = field(default_factory=dict)
+    inits: dict[StepId, tuple[StepId, ...]] = field(default_factory=dict)
     current: set[StepId] = field(default_factory=set)
     steps: dict[StepId, _Last] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -314,7 +315,11 @@ class _Told:
     def _plan(self, event: Mapping[str, Any]) -> None:
         self.complete = bool(event.get("complete", False))
         for planned in _items(event.get("steps")):
-            if (step := _step_id(planned.get("step"))) is not None:
+            if (step := _step_id(planned.get("step"))) is None:
+                continue
+            if planned.get("init"):
+                self.inits[step] = _sources(planned)
+            else:
                 self.plan[step] = planned
                 self.current.add(step)
 
@@ -331,10 +336,28 @@ class _Told:
             last.event, last.ended, last.seconds = name, at, _number(event.get("seconds"))
             last.reason, last.message = str(event.get("reason", "")), str(event.get("message", ""))
 
+    def needs(self, step: StepId) -> tuple[StepId, ...]:
+        """The steps that one waits for; for the init step of a sub-workflow, those that it waits for in turn."""
+        found: dict[StepId, None] = {}
+        waiting = list(_sources(self.plan.get(step, {})))
+        while waiting:
+            source = waiting.pop(0)
+            if source in self.inits:
+                waiting[:0] = self.inits[source]
+            else:
+                found[source] = None
+        return tuple(found)
+
     def known(self) -> tuple[StepId, ...]:
         """The steps of the run: those of the last start; of earlier ones too, when it did not come to all."""
         whole = self.complete and self.finished is not None
         return tuple(step for step in self.plan if step in self.current or not whole)
+
+
+def _sources(planned: Mapping[str, Any]) -> tuple[StepId, ...]:
+    named = planned.get("depends_on")
+    found = map(_step_id, named if isinstance(named, list) else ())
+    return tuple(step for step in found if step is not None)
 
 
 def _number(value: Any) -> float | None:
@@ -402,7 +425,7 @@ class _Reading:
             id=step,
             state=state,
             how=how,
-            depends_on=tuple(s for s in map(_step_id, plan.get("depends_on", ())) if s is not None),
+            depends_on=self.told.needs(step),
             where=plan.get("in"),
             began=last.began if last else None,
             ended=last.ended if last else None,
