@@ -17,12 +17,14 @@ from typing import Any
 import yaml
 
 from recast_dm import spec
-from recast_dm.engine import events
+from recast_dm.engine import events, expand, publishers
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
 from recast_dm.engine.perform import Tools
+from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
-from recast_dm.model import Workflow
+from recast_dm.engine.values import freeze
+from recast_dm.model import Step, StepId, Workflow
 from recast_dm.runtimes import Job
 from recast_dm.runtimes.fake import FakeRuntime
 from recast_dm.spec import text
@@ -182,6 +184,67 @@ def stage(
     if scatter:
         scheduler["scatter"] = {"method": "zip", "parameters": [scatter]}
     return {"name": name, "dependencies": needs if isinstance(needs, dict) else list(needs), "scheduler": scheduler}
+
+
+def quick(
+    name: str, parameters: Any = None, publisher: Mapping[str, Any] | None = None, needs: Any = (), **scheduler: Any
+) -> dict[str, Any]:
+    """A stage whose step starts nothing and publishes its parameters, or what `publisher` says."""
+    given = parameters or {}
+    names = given if isinstance(given, Mapping) else [entry["key"] for entry in given]
+    body = {
+        "process": None,
+        "environment": None,
+        "publisher": publisher or {"publisher_type": "frompar-pub", "outputmap": {key: key for key in names}},
+    }
+    kind = "multistep-stage" if "scatter" in scheduler else "jq-stage" if "bindings" in scheduler else ""
+    made: dict[str, Any] = {"scheduler_type": kind or "singlestep-stage", **scheduler}
+    if kind != "jq-stage":
+        made["parameters"] = given
+    if not {"cases", "workflow", "step"} & set(made):
+        made["step"] = body
+    return {"name": name, "dependencies": needs if isinstance(needs, dict) else list(needs), "scheduler": made}
+
+
+LATE = {"publisher_type": "fromyaml-pub", "yamlfile": "said.yml"}
+"""What such a step publishes is known when it has run: a test says it."""
+
+
+def scattered(*names: str, method: str = "zip") -> dict[str, Any]:
+    return {"method": method, "parameters": list(names)}
+
+
+def plan(*stages: dict[str, Any], files: Any = None, **init: Any) -> dict[str, Step]:
+    """The steps that need nothing but the init parameters, by name."""
+    steps, _ = expand.plan(workflow(*stages), init, files)
+    return {str(step.id): step for step in steps}
+
+
+class Play:
+    """A workflow being expanded; the test says what each step publishes."""
+
+    def __init__(self, *stages: dict[str, Any], files: Any = None, relaxations: Any = None, **init: Any) -> None:
+        published = publishers.publish_init(init, files)
+        self.expansion = expand.Expansion(workflow(*stages), published, relaxations or {}, files=files)
+        self.steps: dict[str, Step] = {}
+        self.advance()
+
+    def advance(self) -> list[str]:
+        new = {str(step.id): step for step in self.expansion.advance()}
+        assert not set(new) & set(self.steps), "a step was made twice"
+        self.steps.update(new)
+        return list(new)
+
+    def publish(self, step: str, value: Any = None, *names: str) -> list[str]:
+        """The names of the steps that are new then."""
+        self.expansion.publish(StepId.parse(step), freeze(value), Files(frozenset(names)))
+        return self.advance()
+
+    def waiting(self) -> dict[str, str]:
+        return {unready.stage: unready.why for unready in self.expansion.waiting}
+
+    def parameters(self, step: str) -> Any:
+        return self.steps[step].parameters
 
 
 def substage(name: str, *stages: dict[str, Any], needs: Any = (), **scheduler: Any) -> dict[str, Any]:
