@@ -57,7 +57,7 @@ def quick(bench: Bench) -> dict[str, Any]:
 
 def records(limit: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
-    for path in sorted((Path(limit["run_dir"]) / ".records").glob("*.json")):
+    for path in sorted((Path(limit["run_dir"]) / ".records").rglob("*.json")):
         record = json.loads(path.read_text())
         assert schemas.problem("step-1", record) is None
         found[record["step"]] = record

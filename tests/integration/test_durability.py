@@ -74,7 +74,7 @@ def containers(docker: Docker, workdir: Path) -> int:
 
 def started(workdir: Path) -> dict[str, str]:
     """When each step's container was started, from the records."""
-    records = (json.loads(path.read_text()) for path in (workdir / ".records").iterdir() if path.suffix == ".json")
+    records = (json.loads(path.read_text()) for path in (workdir / ".records").rglob("*.json"))
     return {record["step"]: record["execution"]["container_id"] for record in records}
 
 

@@ -42,7 +42,7 @@ def test_a_rerun_in_containers(toy_capsule: Path, backend: Local, tmp_path: Path
     assert schemas.problem("limit-1", document) is None
     assert document["sigma_pb"] == pytest.approx(8.33 / 1.5**4)
     assert seen.how == {"count/0": "ran", "count/1": "ran", "limit/0": "ran"}
-    for path in (tmp_path / "run" / ".records").glob("*.json"):
+    for path in (tmp_path / "run" / ".records").rglob("*.json"):
         record = json.loads(path.read_text())
         assert schemas.problem("step-1", record) is None
         assert record["execution"]["user"][0] != 0
