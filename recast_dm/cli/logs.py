@@ -192,7 +192,7 @@ class _Following:
                 self._ended = True
             elif name == "started" and isinstance(step, str) and self._only in (None, step):
                 self._close(step)
-                self._tails[step] = _Tail(self._directory / ".attempts" / str(event.get("log")) / "log")
+                self._tails[step] = _Tail(self._directory / ".attempts" / Path(str(event.get("log"))).name / "log")
             elif name in ("ran", "cached", "kept", "failed") and isinstance(step, str):
                 self._close(step, told=told)
                 self._ended = self._ended or (told and step == self._only)

@@ -361,7 +361,7 @@ def _sources(planned: Mapping[str, Any]) -> tuple[StepId, ...]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return value if isinstance(value, float) else float(value) if isinstance(value, int) and value < 2**53 else None
 
 
 def _items(value: Any) -> Iterator[Mapping[str, Any]]:

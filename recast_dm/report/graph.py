@@ -173,6 +173,7 @@ def _scattered(stage: Stage) -> tuple[str, ...]:
         return (f"for each {each.batchsize} of {names}",)
     if each.partitionsize is not None:
         return (f"for each of {each.partitionsize} parts of {names}",)
+    names = names if len(each.parameters) == 1 else f"({names})"
     return (f"for each {names}" if each.method == "zip" else f"for each combination of {names}",)
 
 

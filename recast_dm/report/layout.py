@@ -23,7 +23,7 @@ LINE = 17.0
 CHARACTER = 7.6
 """A generous width of one character at 13 px; half-wide scripts are narrower, East Asian ones twice as wide."""
 LONGEST = 44
-WIDEST = 1400.0
+WIDEST = 1000.0
 SWEEPS = 12
 
 Point = tuple[float, float]
@@ -102,8 +102,8 @@ class _Layout:
             sheet.connect(source, target)
         sheet.arrange()
         placed = sheet.boxes()
-        arrows = tuple(sheet.arrow(link, placed) for link in links if layers[link.source[0]] < layers[link.target[0]])
-        return _around(group, tuple(placed.values()), arrows)
+        drawn = (sheet.arrow(link, placed) for link in links if layers[link.source[0]] < layers[link.target[0]])
+        return _around(group, tuple(placed.values()), tuple(dict.fromkeys(drawn)))
 
     def _links(self, group: Group) -> list[_Link]:
         """The edges between what lies directly in a group, with the ends that they have deeper in rows."""
