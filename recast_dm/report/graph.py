@@ -25,7 +25,6 @@ from recast_dm.model import (
 )
 from recast_dm.spec.names import needs
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 FEW = 12
 """So many steps of a stage are drawn one by one."""
 
@@ -245,20 +244,18 @@ class _OfRun:
                 for index, scope in made.scopes.items()
             )
             steps = tuple(self._step(step) for step in made.steps)
-            return Group(
-                id=ident, label=f"{name} {TIMES} {len(inner) + len(steps)}", members=(*inner, *steps), row=True
-            )
+            return Group(id=ident, label=f"{name} x {len(inner) + len(steps)}", members=(*inner, *steps), row=True)
         together = _Scope()
         for index, scope in made.scopes.items():
             together.join(scope, index)
         alone = (self._steps(made.steps, f"{ident}/", name),) if made.steps else ()
         within = self._scope(together, f"{ident}/*/")
-        return Group(id=ident, label=f"{name} {TIMES} {len(made.scopes) + len(made.steps)}", members=(*within, *alone))
+        return Group(id=ident, label=f"{name} x {len(made.scopes) + len(made.steps)}", members=(*within, *alone))
 
     def _steps(self, steps: list[StepHistory], ident: str, name: str) -> Item:
         if len(steps) == 1:
             return self._step(steps[0], name)
-        title = f"{name} {TIMES} {len(steps)}"
+        title = f"{name} x {len(steps)}"
         if self._every or len(steps) <= FEW:
             return Group(id=ident, label=title, members=tuple(self._step(step) for step in steps), row=True)
         self.box |= {step.id: ident for step in steps}
@@ -366,4 +363,4 @@ def _escaped(text: str) -> str:
     'a #34;b#34; #60;c#62; #35;d'
     """
     kept = " _-.,:;/()=+*?!|'%@$"
-    return "".join(c if c.isalnum() or c in kept or c == TIMES else f"#{ord(c)};" for c in text)
+    return "".join(c if c.isalnum() or c in kept else f"#{ord(c)};" for c in text)
