@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,11 +62,11 @@ def resources(entries: tuple[Any, ...], step: Step) -> tuple[Policy, tuple[str, 
         for key, value in entry.items() if isinstance(entry, Mapping) else ((str(entry), True),):
             try:
                 if key == "kubernetes_memory_limit":
-                    found["memory"] = int(quantity(value))
+                    found["memory"] = int(_positive(quantity(value)))
                 elif key == "kubernetes_cpu_limit":
-                    found["cpus"] = quantity(value)
+                    found["cpus"] = _positive(quantity(value))
                 elif key == "kubernetes_job_timeout":
-                    found["timeout"] = float(value)
+                    found["timeout"] = _positive(float(value))
                 elif key not in ("kubernetes_uid", "compute_backend", "unpacked_img") and not key.endswith("_request"):
                     unknown.append(key)
             except (ValueError, TypeError):
@@ -75,3 +76,10 @@ def resources(entries: tuple[Any, ...], step: Step) -> tuple[Policy, tuple[str, 
                     hint="as in 4Gi, 500m or 3600",
                 ) from None
     return Policy(**found), tuple(unknown)
+
+
+def _positive(number: float) -> float:
+    """A limit of 0 would be none at all to docker. Raises ValueError."""
+    if not 0 < number < math.inf:
+        raise ValueError(number)
+    return number

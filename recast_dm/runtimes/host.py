@@ -65,9 +65,8 @@ class Host:
             timer.start()
         try:
             if process.stdin is not None and job.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):  # it ended without reading its script: its code tells
-                    process.stdin.write(job.stdin.encode())
-                    process.stdin.close()
+                with contextlib.suppress(BrokenPipeError), process.stdin as script:
+                    script.write(job.stdin.encode())  # one that ends without reading its script: its code tells
             code = process.wait()
         finally:
             if timer:

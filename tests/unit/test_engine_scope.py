@@ -283,51 +283,57 @@ KINDS = ["needs", "path", "select", "fulfilled", "value", "readdir"]
 def dags(draw):
     """Stages in any order, each needing some others in any of the ways to say so, and the needs of each."""
     count = draw(st.integers(1, 7))
-    stages, needs, registered = [], {}, {}
+    stages, needs, has_inner = [], {}, {}
     for n in range(count):
         name = f"s{n}"
         before = draw(st.lists(st.integers(0, n - 1), unique=True, max_size=3)) if n else []
         needs[name] = {f"s{k}" for k in before}
-        parameters: dict = {}
-        dependencies: list = []
-        fulfilled: list = []
-        for k in before:
-            other, kind = f"s{k}", draw(st.sampled_from(KINDS))
-            inner = registered[other]
-            if kind == "needs":
-                dependencies.append(other)
-            elif kind == "path":
-                dependencies.append(f"{other}[*]")
-            elif kind == "select":
-                parameters[f"p{k}"] = {"stages": f"$.{other}" + ("[*].in" if inner else ""), "output": "x"}
-            elif kind == "value":
-                parameters[f"p{k}"] = {"expression_type": "fromvalue", "key": f"v{k}"}
-            elif kind == "fulfilled":
-                asked = {"expression_type": "stage-output-selector", "stages": other}
-                fulfilled.append(
-                    {"expression_type": "fromvalue", "key": f"v{k}"} if inner else {**asked, "output": "x"}
-                )
-            else:
-                dependencies.append(other)
-                parameters[f"p{k}"] = "{readdir0}/x"
-        if fulfilled and dependencies:
-            parameters |= {f"d{m}": {"stages": d.removesuffix("[*]")} for m, d in enumerate(dependencies)}
-        said = {"dependency_type": "expressions_fulfilled", "expressions": fulfilled} if fulfilled else dependencies
+        ways = {f"s{k}": draw(st.sampled_from(KINDS)) for k in before}
+        parameters, said = _said(ways, has_inner)
         shape = draw(st.sampled_from(["one", "many", "sub", "subs"]))
-        registered[name] = shape.startswith("sub")
-        values = {f"v{n}": {"expression_type": "stage-output-selector", "stages": name, "output": "x"}}
-        more: dict = {"register_values": values}
+        has_inner[name] = shape.startswith("sub")
+        more: dict = {"register_values": {f"v{name}": {**SELECTOR, "stages": name, "output": "x"}}}
         if shape in ("many", "subs"):
             parameters["n"] = list(range(draw(st.integers(1, 3))))
             more["scatter"] = scattered("n")
-        if registered[name]:
-            x = {"expression_type": "stage-output-selector", "step": "in", "output": "x"}
-            inner_stages = [quick("in", {}, LATE, register_values={"x": x}), quick("out", {}, LATE, needs=["in"])]
-            made = substage(name, *draw(st.permutations(inner_stages)), needs=said, parameters=parameters, **more)
+        if has_inner[name]:
+            x = {**SELECTOR, "step": "in", "output": "x"}
+            inner = [quick("in", {}, LATE, register_values={"x": x}), quick("out", {}, LATE, needs=["in"])]
+            made = substage(name, *draw(st.permutations(inner)), needs=said, parameters=parameters, **more)
         else:
             made = quick(name, parameters, LATE, said, **more)
         stages.append(made)
     return draw(st.permutations(stages)), needs
+
+
+SELECTOR = {"expression_type": "stage-output-selector"}
+
+
+def _said(ways: dict[str, str], has_inner: dict[str, bool]) -> tuple[dict, object]:
+    """Parameters and dependencies that say what a stage needs, each in its way."""
+    parameters: dict = {}
+    dependencies: list = []
+    fulfilled: list = []
+    for other, way in ways.items():
+        registered = {"expression_type": "fromvalue", "key": f"v{other}"}
+        if way == "needs":
+            dependencies.append(other)
+        elif way == "path":
+            dependencies.append(f"{other}[*]")
+        elif way == "select":
+            parameters[f"p{other}"] = {"stages": f"$.{other}" + "[*].in" * has_inner[other], "output": "x"}
+            dependencies += [other] * has_inner[other]  # a path into it does not say that all of it is meant
+        elif way == "value":
+            parameters[f"p{other}"] = registered
+        elif way == "fulfilled":
+            fulfilled.append(registered if has_inner[other] else {**SELECTOR, "stages": other, "output": "x"})
+        else:
+            dependencies.append(other)
+            parameters[f"p{other}"] = "{readdir0}/x"
+    if not fulfilled:
+        return parameters, dependencies
+    parameters |= {f"d{n}": {"stages": d.removesuffix("[*]")} for n, d in enumerate(dependencies)}
+    return parameters, {"dependency_type": "expressions_fulfilled", "expressions": fulfilled}
 
 
 @settings(max_examples=300)
@@ -345,6 +351,7 @@ def test_whatever_the_order_every_stage_is_scheduled_once_and_as_soon_as_it_can(
         left.extend(name for name in new if not play.steps[name].spec.init)
 
     def top(name: str) -> str:
+        """The stage of the outermost workflow."""
         return name.split("/", 1)[0]
 
     look()
