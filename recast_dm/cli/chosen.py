@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recast_dm.cli import options
-from recast_dm.engine import history
-from recast_dm.engine.history import Run, StepHistory
 from recast_dm.errors import UsageError
+
+if TYPE_CHECKING:
+    from recast_dm.engine.history import Run, StepHistory
 
 LATEST = options.RUNS / "latest"
 RunArgument = Annotated[
@@ -35,11 +36,15 @@ def directory(word: Path | None) -> Path:
 
 def run(word: Path | None) -> Run:
     """The run that a word names, as it is now."""
+    from recast_dm.engine import history
+
     return history.read(directory(word))
 
 
 def run_and_step(first: Path | None, second: str | None) -> tuple[Run, StepHistory | None]:
     """What `[RUN] [STEP]` mean: one word alone is a run if there is such a run, else a step of the latest."""
+    from recast_dm.engine import history
+
     if first is not None and second is None and _directory(first) is None and not first.exists():
         latest = _directory(None)
         if latest is not None:
@@ -56,6 +61,8 @@ def _step_of_latest(latest: Run, word: str) -> tuple[Run, StepHistory]:
 
 
 def _directory(word: Path | None) -> Path | None:
+    from recast_dm.engine import history
+
     places = (LATEST,) if word is None else (word, options.RUNS / word)
     place = next((place for place in places if history.is_run(place)), None)
     if place is not None and place.is_symlink():
@@ -64,6 +71,7 @@ def _directory(word: Path | None) -> Path | None:
 
 
 def _suggestion(word: Path) -> str:
+    from recast_dm.engine import history
     from recast_dm.spec.shape import did_you_mean
 
     names = [path.name for path in history.runs_in(options.RUNS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from recast_dm.report.graph import Graph, Node
+from recast_dm.report.graph import Graph, Group, Node
 from recast_dm.report.layout import LINE, PAD, Box, Point, clipped, layout, width_of
 
 MARGIN = 16.0
@@ -17,7 +17,8 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 .note { font-size: 12px; fill: #4b5563 }
 .box { fill: #ffffff; stroke: #8a94a3; stroke-width: 1.2 }
 .group { fill: #6b7c93; fill-opacity: .08; stroke: #8a94a3; stroke-opacity: .7 }
-.label { font-weight: 600; font-size: 12px; paint-order: stroke; stroke: #f3f5f7; stroke-width: 4px }
+.label { font-weight: 600; font-size: 12px }
+.plate { fill: #f3f5f7 }
 .arrow { fill: none; stroke: #6b7683; stroke-width: 1.3 }
 .head { fill: #6b7683 }
 .queued, .pending, .created { stroke-dasharray: 4 3 }
@@ -33,7 +34,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
   .page { fill: #14181d }
   .note { fill: #b3bcc8 }
   .box { fill: #1e242b; stroke: #6f7a88 }
-  .label { stroke: #1c2127 }
+  .plate { fill: #1c2127 }
   .arrow { stroke: #98a3b0 }
   .head { fill: #98a3b0 }
   .bar.finished { fill: #57b381 }
@@ -87,6 +88,11 @@ def _group(box: Box) -> Iterator[str]:
 
 def _label(box: Box) -> Iterator[str]:
     label = box.item.label
+    if isinstance(box.item, Group) and box.item.row:  # arrows to its members pass here
+        yield (
+            f'<rect class="plate" x="{box.x + PAD - 3:.1f}" y="{box.y + 6:.1f}" '
+            f'width="{width_of(clipped(label)) + 6:.1f}" height="19"/>'
+        )
     yield (
         f'<text class="label" x="{box.x + PAD:.1f}" y="{box.y + 20:.1f}">'
         f"<title>{_text(box.item.id)}</title>{_text(clipped(label))}</text>"
