@@ -1,0 +1,143 @@
+"""What engines cost: trivial steps, as a fan-out and as a chain, on ours and on its peers; and ours once more."""
+
+import statistics
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.bench import engines, runs
+from tests.bench.engines import Engine, Shape
+from tests.bench.runs import Metered
+from tests.bench.timing import table
+
+BUDGET = 300.0
+"""Seconds that one run of a peer may take. A size that cannot be done in them, going by the last one, is not tried."""
+FAN_OUTS = (1, 10, 100, 1000, 10_000)
+CHAINS = (1, 10, 50, 200)
+SHORT = 20.0
+"""Runs that take fewer seconds are done three times, and the median is shown."""
+Case = tuple[Shape, int]
+Found = Mapping[Case, Metered | None]
+
+
+def measure(*, quick: bool = False) -> None:
+    """`quick` is for a look at it: a tenth of the largest sizes, and a tenth of the time for peers."""
+    cases: list[Case] = [("fan-out", n) for n in FAN_OUTS if not quick or n <= 1000]
+    cases += [("chain", n) for n in CHAINS if not quick or n <= 50]
+    with tempfile.TemporaryDirectory(prefix="recast-dm-bench-") as name:
+        place = Path(name)
+        everybody = engines.every()
+        found = {e.name: series(e, cases, place, BUDGET / 10 if quick else BUDGET) for e in everybody}
+        versions(everybody)
+        show(found, cases)
+        ours = found[everybody[0].name]
+        largest = max(n for shape, n in cases if shape == "fan-out")
+        again(place / _name(everybody[0], ("fan-out", largest), 0), largest, ours[("fan-out", largest)])
+
+
+def series(engine: Engine, cases: list[Case], place: Path, budget: float) -> Found:
+    """An engine on every size, as far as it gets; ours and xargs have all the time they need."""
+    found: dict[Case, Metered | None] = {}
+    unlimited = engine.name in ("recast-dm", "xargs")
+    for case in cases:
+        shape, steps = case
+        if shape not in engine.shapes:
+            continue
+        before = [(n, done) for (other, n), done in found.items() if other == shape]
+        if not unlimited and not _likely(before, steps, budget):
+            found[case] = None
+            continue
+        done = [runs.run(engine, shape, steps, place / _name(engine, case, 0), budget=3600 if unlimited else budget)]
+        if done[0].wall < SHORT:
+            done += [runs.run(engine, shape, steps, place / _name(engine, case, n), budget=budget) for n in (1, 2)]
+        found[case] = statistics.median_low(done)
+    return found
+
+
+def _name(engine: Engine, case: Case, number: int) -> str:
+    return f"{engine.name}-{case[0]}-{case[1]}-{number}"
+
+
+def _likely(before: list[tuple[int, Metered | None]], steps: int, budget: float) -> bool:
+    """Whether a size can be done in time, if it costs no more a step than the one before."""
+    if len(before) < 2:
+        return True
+    (_, first), (n, last) = before[0], before[-1]
+    if first is None or last is None or last.expired:
+        return False
+    return first.wall + (last.wall - first.wall) * steps / n < budget
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def versions(everybody: tuple[Engine, ...]) -> None:
+    print(", ".join(f"{engine.name} {engine.version}" for engine in everybody) + "; `sh -c true` in every step.\n")
+
+
+def show(found: Mapping[str, Found], cases: list[Case]) -> None:
+    heads = [
+        "engine",
+        *(("1 step" if n == 1 else f"{shape} {n:,}") for shape, n in cases if (shape, n) != ("chain", 1)),
+    ]
+    shown = [case for case in cases if case != ("chain", 1)]
+    ours = next(iter(found.values()))
+
+    def rows(cell: object) -> list[list[str]]:
+        return [[name, *(_cell(cell, of, ours, case) for case in shown)] for name, of in found.items()]
+
+    table("CPU seconds: the engine's own process + all that it started (own: times ours)", heads, rows(_cpu))
+    table("Seconds by the clock, two steps at once (times ours)", heads, rows(_wall))
+    sloped = [case for case in shown if case[1] >= 50]
+    heads = ["engine", *(f"{shape} {n:,}" for shape, n in sloped), "peak MB"]
+    table(
+        "Milliseconds of the engine's own CPU a step, start-up not counted",
+        heads,
+        [[name, *(_slope(of, case) for case in sloped), _peak(of)] for name, of in found.items()],
+    )
+
+
+def _cell(cell: object, of: Found, ours: Found, case: Case) -> str:
+    assert callable(cell)
+    done, own = of.get(case), ours[case]
+    assert own is not None
+    if case not in of:
+        return ""
+    if done is None:
+        return "not tried"
+    return f"> {done.wall:.0f} s" if done.expired else str(cell(done, own))
+
+
+def _cpu(done: Metered, ours: Metered) -> str:
+    return f"{done.own:.2f} + {done.children:.2f} ({done.own / ours.own:.2g})"
+
+
+def _wall(done: Metered, ours: Metered) -> str:
+    return f"{done.wall:.2f} ({done.wall / ours.wall:.2g})"
+
+
+def _slope(of: Found, case: Case) -> str:
+    shape, steps = case
+    done, one = of.get(case), of.get((shape, 1))
+    if done is None or one is None or done.expired:
+        return ""
+    return f"{1000 * (done.own - one.own) / (steps - 1):.2f}"
+
+
+def _peak(of: Found) -> str:
+    return f"{max(done.peak_mb for done in of.values() if done):.0f}"
+
+
+def again(place: Path, steps: int, first: Metered | None) -> None:
+    """A finished run of ours, asked for once more."""
+    assert first is not None
+    rows = [_row(f"run {steps:,} steps", first)]
+    for what, option in (("resume, all finished", ()), ("resume with `--verify`", ("--verify",))):
+        rows.append(_row(what, runs.start(engines.ours(*option), place)))
+    (place / "work").rename(place / "finished")
+    rows.append(_row("`--dry-run` of a run that is new", runs.start(engines.ours("--dry-run"), place)))
+    table(f"Ours at {steps:,} steps", ("what", "s", "CPU s, own", "CPU s, started", "peak MB"), rows)
+
+
+def _row(what: str, done: Metered) -> list[str]:
+    return [what, f"{done.wall:.2f}", f"{done.own:.2f}", f"{done.children:.2f}", f"{done.peak_mb:.0f}"]
