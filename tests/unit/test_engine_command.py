@@ -142,3 +142,30 @@ class TestFormats:
         with pytest.raises(SpecError, match=r"cannot use \{x\} so") as caught:
             call(step(cmd, {"x": x}))
         assert caught.value.where is not None
+
+
+class TestScriptsOfOtherLanguages:
+    """Nobody here knows their quotes, so only words that mean the same in and out of them can go in."""
+
+    def script(self, value: object) -> Step:
+        process = {"process_type": "interpolated-script-cmd", "script": "x = '{x}'", "interpreter": "python3"}
+        image = {"environment_type": "docker-encapsulated", "image": "image"}
+        return plan(stage("one", "", {"x": value}, {}, process=process, environment=image))["one/0"]
+
+    @pytest.mark.parametrize("value", [5, 0.25, -1e-7, "a.b/c:d+e@f-g", ["a", 1]])
+    def test_plain_words(self, value):
+        text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        found = call(self.script(value))
+        assert found.stdin == f"x = '{text}'"
+        assert (found.argv, found.env) == (("python3",), {})
+
+    def test_paths(self):
+        assert call(self.script("{workdir}/x")).stdin == "x = '/workdir/x'"
+
+    @pytest.mark.parametrize(
+        "value", ["a b", "'", "", "a\n", "#", "a;b", "é", "$x", "`", "\\", ["a", "'"], "a=b", "()"]
+    )
+    def test_others(self, value):
+        with pytest.raises(SpecError, match="is no plain word, and the script's interpreter is 'python3'") as caught:
+            call(self.script(value))
+        assert "par_mounts" in (caught.value.hint or "")

@@ -144,7 +144,13 @@ def test_the_flattened_source_reads_back_as_the_same_workflow():
         ("      step: *step\n", "", "the scheduler of 'two' needs exactly one of step, workflow, cases", (26, 7), None),
         ("out: 1\n", "out: 1\n      register_values: 1\n", "must be a mapping, not a number", (30, 24), None),
         ("out: 1\n", "out: 1\n      batchsize: 2\n", "has no key 'batchsize'", (30, 18), "known here"),
-        ("      scatter:\n", "      batchsize: 0\n      scatter:\n", "batchsize must be a whole number", (9, 18), None),
+        (
+            "      scatter:\n",
+            "      batchsize: -1\n      scatter:\n",
+            "batchsize must be a whole number",
+            (9, 18),
+            None,
+        ),
         (
             "      scatter:\n",
             "      batchsize: 2\n      partitionsize: 2\n      scatter:\n",
@@ -206,8 +212,15 @@ def test_a_publishers_braces_must_pair(braces):
         ),
         ("publisher_type: fromparjq-pub", FromParJqPublisher(".", True, False, False)),
         (
-            "publisher_type: fromparjq-pub\n          script: '{a: .seed}'\n          tryExact: false\n"
-            "          glob: true\n          relative_paths: true",
+            "\n          ".join(
+                [
+                    "publisher_type: fromparjq-pub",
+                    "script: '{a: .seed}'",
+                    "tryExact: false",
+                    "glob: true",
+                    "relative_paths: true",
+                ]
+            ),
             FromParJqPublisher("{a: .seed}", False, True, True),
         ),
         ("publisher_type: fromyaml-pub\n          yamlfile: /out/x.yml", FromYamlPublisher("out/x.yml")),
@@ -250,15 +263,14 @@ class TestScripts:
         assert process.interpreter == "bash"
         assert process.script.text == "run {seed}"
 
-    def test_other_interpreters_need_a_relaxation(self):
-        source = self.SCRIPT.replace("{i}", "python3")
-        error = refusal(source)
-        assert "the script has {seed}, and its interpreter is 'python3'" in error.message
-        assert error.where == Location("workflow.yml", 15, 19)
-        assert "par_mounts" in (error.hint or "")
-        assert "compat: raw" in (error.hint or "")
-        raw = yadage.parse_workflow(text.parse(source), raw_stages=frozenset({"one", "two"}))
-        assert raw.stages[0].body.process.interpreter == "python3"
+    @pytest.mark.parametrize("raw", [frozenset(), frozenset({"one", "two"})])
+    def test_scripts_of_other_languages_are_read_and_known_as_such(self, raw):
+        """What may be put into one is decided when its values are known."""
+        source = self.SCRIPT.replace("{i}", "python3").replace("run {seed}", "x = '`{seed}'")
+        process = yadage.parse_workflow(text.parse(source), raw_stages=raw).stages[0].body.process
+        assert process.interpreter == "python3"
+        assert process.foreign is not bool(raw)
+        assert process.script.fields() == ("seed",)
 
     def test_a_script_without_placeholders_needs_none(self):
         source = self.SCRIPT.replace("{i}", "python3 -u").replace("run {seed}", "'print({{}})'")
