@@ -12,16 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from workbench import IMAGE, POINT, Bench, rewrite, shell, stage, workflow
+from workbench import IMAGE, POINT, Bench, rewrite, scattered, shell, stage, substage, workflow
 
 from recast_dm import schemas, store
 from recast_dm.engine import events
 from recast_dm.engine import key as keys
 from recast_dm.engine.execute import execute
-from recast_dm.engine.request import Policy
 from recast_dm.engine.rundir import RunDirectory
 from recast_dm.errors import Interrupted, LockedError, RecastError, SpecError, StepFailed, StorageError, UsageError
-from recast_dm.model import StepId
+from recast_dm.model import Policy, StepId
 from recast_dm.runtimes.fake import FakeRuntime
 
 OUT = {"out": "{workdir}/out"}
@@ -38,6 +37,13 @@ def failing(cmd: str):
         stage("two", cmd, {"one": {"step": "one", "output": "out"}, **OUT}, OUT),
         stage("three", "cat {two} > {out}", {"two": {"step": "two", "output": "out"}, **OUT}, OUT),
     )
+
+
+def _literally(job) -> int:
+    """What the fake's shell would replace stays as a container would write it."""
+    (job.workdir / "said.yml").write_text("f: /workdir/f\n")
+    (job.workdir / "f").write_text("5\n")
+    return 0
 
 
 class TestSuccess:
@@ -392,6 +398,228 @@ class TestFailure:
         ended = [e for e in bench.seen.events if isinstance(e, events.StepEnded)]
         assert [(e.step, e.message) for e in ended] == [(StepId("two"), "the step two/0 failed (exit code 3)")]
         assert not [e for e in bench.seen.events if isinstance(e, events.RunFinished)]
+
+
+class TestPolicies:
+    def flaky(self, bench, *codes: int):
+        """The image's program ends with these codes in turn, then well."""
+        left = list(codes)
+
+        def program(job):
+            return left.pop(0) if left else shell(job)
+
+        bench.programs[IMAGE] = program
+        return workflow(stage("one", "touch {out}", OUT, OUT))
+
+    def test_a_failed_step_is_tried_again_and_the_record_says_so(self, bench):
+        finished = bench.run(self.flaky(bench, 3, 137), policy=Policy(retries=2))
+        told = [e for e in bench.seen.events if isinstance(e, events.StepRetried)]
+        assert [(e.reason, e.attempt, e.attempts) for e in told] == [("exit code 3", 1, 2), ("exit code 137", 2, 2)]
+        document = finished.records[0].document()
+        assert [f["reason"] for f in document["execution"]["failed_attempts"]] == ["exit code 3", "exit code 137"]
+        assert schemas.problem("step-1", json.loads((bench.root / "run/.records/one/0.json").read_bytes())) is None
+        assert len(list(bench.root.glob("run/.attempts/one.0.*"))) == 3
+
+    def test_not_more_often_than_the_policy_says(self, bench):
+        with pytest.raises(StepFailed) as caught:
+            bench.run(self.flaky(bench, 3, 4, 5), policy=Policy(retries=1))
+        assert caught.value.reason == "exit code 4"
+        assert bench.started() == 2
+
+    def test_without_a_policy_once(self, bench):
+        with pytest.raises(StepFailed):
+            bench.run(self.flaky(bench, 3))
+        assert bench.started() == 1
+
+    def test_a_step_that_ends_well_without_its_outputs_is_not_tried_again(self, bench):
+        """The same would happen again."""
+        with pytest.raises(StepFailed, match="did not write"):
+            bench.run(workflow(stage("one", "true", OUT, OUT)), policy=Policy(retries=5))
+        assert bench.started() == 1
+
+    def test_keep_going_does_all_that_does_not_need_what_failed(self, bench):
+        stages = [
+            stage("bad", "exit 3", OUT, OUT),
+            stage("after", "cat {x} > {out}", {"x": {"step": "bad", "output": "out"}, **OUT}, OUT),
+            stage("worse", "exit 4", OUT, OUT),
+            stage("good", "touch {out}", OUT, OUT),
+            stage("better", "cat {x} > {out}", {"x": {"step": "good", "output": "out"}, **OUT}, OUT),
+        ]
+        with pytest.raises(StepFailed, match="the step bad/0 failed") as caught:
+            bench.run(workflow(*stages), jobs=1, keep_going=True)
+        assert bench.hows() == {"good/0": "ran", "better/0": "ran"}
+        assert (caught.value.hint or "").splitlines()[-1] == "2 steps failed: bad/0, worse/0"
+        with pytest.raises(StepFailed):
+            bench.run(workflow(*stages), jobs=1, run="other", cached=False)
+        assert bench.hows() == {}
+
+
+class TestResumed:
+    def tamper(self, bench, *, same_time: bool):
+        file = bench.root / "run/signal/1/out"
+        before = file.stat()
+        file.chmod(0o644)
+        file.write_text("2000 9\n")  # as long as what was there
+        file.chmod(0o444)
+        if same_time:
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def test_size_and_time_are_trusted(self, bench, physics):
+        bench.run(physics, POINT, cached=False)
+        self.tamper(bench, same_time=True)
+        bench.run(physics, POINT, cached=False)
+        assert bench.counted() == {"kept": 4}
+
+    def test_with_verify_every_byte_is_read(self, bench, physics):
+        bench.run(physics, POINT, cached=False)
+        bench.run(physics, POINT, cached=False, tools={"verify": True})
+        assert bench.counted() == {"kept": 4}
+        self.tamper(bench, same_time=True)
+        bench.run(physics, POINT, cached=False, tools={"verify": True})
+        assert bench.hows() == {"background/0": "kept", "signal/0": "kept", "signal/1": "ran", "limit/0": "kept"}
+        assert read(bench, "signal/1") == "2000 2\n"
+
+    def test_another_time_is_a_change(self, bench, physics):
+        bench.run(physics, POINT, cached=False)
+        self.tamper(bench, same_time=False)
+        bench.run(physics, POINT, cached=False)
+        assert bench.hows()["signal/1"] == "ran"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda d: d.update(key="0" * 64),
+            lambda d: d.update(tree="0" * 64),
+            lambda d: d.update(schema="other/1"),
+            lambda d: d["outputs"][0].update(size=1),
+            lambda d: d["outputs"][0].update(sha256="0" * 64),
+            lambda d: d.pop("execution"),
+        ],
+    )
+    def test_a_record_that_is_not_what_it_was_runs_again(self, bench, physics, change):
+        bench.run(physics, POINT, cached=False)
+        rewrite(bench.root / "run/.records/limit/0.json", change)
+        bench.run(physics, POINT, cached=False)
+        assert bench.hows()["limit/0"] == "ran"
+        assert bench.counted() == {"kept": 3, "ran": 1}
+
+
+class TestSubWorkflows:
+    def scan(self):
+        inner = [
+            stage("fit", "echo {m} > {out}", {"m": {"step": "init", "output": "m"}, **OUT}, OUT),
+            stage("sum", "cat {f} {f} > {out}", {"f": {"step": "fit", "output": "out"}, **OUT}, OUT, needs=["fit"]),
+        ]
+        every = {"fs": {"stages": "scan[*].sum", "output": "out"}, **OUT}
+        return workflow(
+            substage("scan", *inner, parameters={"m": {"step": "init", "output": "ms"}}, scatter=scattered("m")),
+            stage("all", "cat {fs} > {out}", every, OUT, needs=["scan"]),
+        )
+
+    def test_their_steps_run_and_lie_by_the_way_to_them(self, bench):
+        finished = bench.run(self.scan(), {"ms": [5, 6]})
+        assert read(bench, "all/0") == "5\n5\n6\n6\n"
+        assert read(bench, "scan/1/fit/0") == "6\n"
+        assert (bench.root / "run/.records/scan/1/fit/0.json").is_file()
+        assert {str(r.step) for r in finished.records} == {
+            *(f"scan/{n}/{name}/0" for n in (0, 1) for name in ("fit", "sum")),
+            "all/0",
+        }
+        assert not (bench.root / "run/scan/0/init").exists()
+
+    def test_they_are_kept_and_cached_like_others(self, bench):
+        bench.run(self.scan(), {"ms": [5, 6]})
+        bench.run(self.scan(), {"ms": [5, 6]})
+        assert bench.counted() == {"kept": 5}
+        bench.run(self.scan(), {"ms": [6, 7]}, run="other")
+        assert bench.counted() == {"cached": 2, "ran": 3}
+
+    def test_files_of_an_earlier_step_by_name(self, bench):
+        constant = {"publisher_type": "constant-pub", "publish": {"name": "*.txt"}}
+        make = stage("make", "cd {d}; echo 1 > a.txt; echo 2 > b.txt", {"d": "{workdir}"}, None, publisher=constant)
+        use = stage("use", "cat {fs} > {out}", {"fs": {"step": "init", "output": "f"}, **OUT}, OUT)
+        given = {"f": {"step": "make", "output": "name"}}
+        whole = workflow(make, substage("sub", use, parameters=given, workflow_opts={"discover": True}))
+        bench.run(whole)
+        assert read(bench, "sub/0/use/0") == "1\n2\n"
+        bench.run(whole)
+        assert bench.counted() == {"kept": 2}
+
+    def test_a_stage_that_waits_for_ever_is_named_by_the_way_to_it(self, bench):
+        empty = stage("m", "true", {"n": [], **OUT}, OUT, scatter="n")
+        sub = substage("sub", stage("a", "touch {out}", OUT, OUT), empty, stage("b", "true", OUT, OUT, needs=["m"]))
+        with pytest.raises(StepFailed, match="never became ready: sub/0/b"):
+            bench.run(workflow(sub))
+        assert bench.hows() == {"sub/0/a/0": "ran"}
+
+
+class TestPublished:
+    SAID = {"publisher_type": "fromyaml-pub", "yamlfile": "said.yml"}  # noqa: RUF012  # nobody changes it
+
+    def test_a_file_says_what_is_published_with_places_as_the_command_saw_them(self, bench):
+        said = stage("one", 'echo "f: /workdir/f" > said.yml; echo 5 > f', {}, None, publisher=self.SAID)
+        use = stage("two", "cat {f} > {out}", {"f": {"step": "one", "output": "f"}, **OUT}, OUT)
+        bench.programs[IMAGE] = lambda job: _literally(job) if "said.yml" in job.argv[-1] else shell(job)
+        finished = bench.run(workflow(said, use))
+        assert finished.records[0].document()["published"] == {"f": "one/0/f"}
+        assert read(bench, "two/0") == "5\n"
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (None, "did not write 'said.yml', which says what it publishes"),
+            ("f: /workdir/g", "did not write its declared output 'g'"),
+            ("f: [", "said.yml"),
+            ("f: !!python/object:os.system {}", "said.yml"),
+        ],
+    )
+    def test_a_file_that_says_nothing_good(self, bench, content, message):
+        def program(job):
+            if content is not None:
+                (job.workdir / "said.yml").write_text(content)
+            return 0
+
+        bench.programs[IMAGE] = program
+        with pytest.raises(RecastError, match=message):
+            bench.run(workflow(stage("one", "true", {}, None, publisher=self.SAID)))
+        assert not (bench.root / "run/one/0").exists()
+
+    def test_parameters_reach_a_container_as_a_file(self, bench):
+        mount = [{"jqscript": "{m: .m}", "mountpath": "/cfg.json"}]
+        image = {"environment_type": "docker-encapsulated", "image": "image", "par_mounts": mount, "workdir": "/opt"}
+        finished = bench.run(workflow(stage("one", "touch {out}", {"m": 5, **OUT}, OUT, environment=image)))
+        (job,) = bench.runtime.jobs
+        ((source, target),) = job.files
+        assert (target, json.loads(source.read_text()), job.cwd) == ("/cfg.json", {"m": 5}, "/opt")
+        assert source.stat().st_mode & 0o222 == 0
+        assert [f["path"] for f in finished.records[0].document()["outputs"]] == ["out"]
+
+
+class TestPeople:
+    MANUAL = {"publisher_type": "manual-instructions-pub", "instructions": "say the limit"}  # noqa: RUF012  # nobody changes it
+
+    def look(self):
+        one = stage("one", "", {}, None, environment={"environment_type": "noop-env"}, publisher=self.MANUAL)
+        one["scheduler"]["step"]["process"] = None
+        return workflow(one, stage("two", "echo {v} > {out}", {"v": {"step": "one", "output": "v"}, **OUT}, OUT))
+
+    def test_a_person_says_what_is_published_once(self, bench):
+        asked = []
+
+        def ask(step, instructions, place, wants_value):
+            asked.append((str(step), instructions, wants_value))
+            return {"v": [1, 2]}
+
+        bench.run(self.look(), tools={"ask": ask})
+        assert asked == [("one/0", "say the limit", True)]
+        assert read(bench, "two/0") == "1 2\n"
+        bench.run(self.look())
+        assert bench.counted() == {"kept": 2}
+
+    def test_where_there_is_nobody(self, bench):
+        with pytest.raises(StepFailed, match="needs a person") as caught:
+            bench.run(self.look())
+        assert "say the limit" in (caught.value.hint or "")
 
 
 class TestInterruption:

@@ -50,6 +50,23 @@ def test_the_whole_command_line():
     )
 
 
+def test_a_directory_files_and_variables_of_the_environment():
+    """What `workdir`, `par_mounts` and `env` of a specification become."""
+    words = argv(
+        replace(
+            JOB,
+            cwd="/opt/a b",
+            files=((Path("/runs/mount.0"), "/cfg/x,y.json"),),
+            env={"TZ": "CET", "A": "1"},
+        )
+    )
+    assert words[words.index("--workdir") + 1] == "/opt/a b"
+    assert 'type=bind,src=/runs/mount.0,"dst=/cfg/x,y.json",readonly' in words
+    assert [w for w in words if w.startswith(("TZ=", "A="))] == ["A=1", "TZ=CET"]
+    image = words.index("sha256:abc")
+    assert all(words.index(w) < image for w in ("--workdir", "--entrypoint", "A=1"))
+
+
 def test_a_script_is_the_only_thing_that_opens_stdin():
     assert "--interactive" not in argv(JOB)
     assert "--interactive" in argv(replace(JOB, stdin="echo"))
