@@ -7,6 +7,7 @@ be found and ended.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import signal
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from recast_dm.errors import ToolMissing, storage_error
+from recast_dm.errors import RecastError, StepFailed, ToolMissing, storage_error
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, Reason
 
@@ -49,8 +50,8 @@ class Host:
                 )
         except FileNotFoundError as error:
             raise ToolMissing(f"{error.filename} is not here, and {job.name} needs it") from None
-        except OSError as error:
-            raise storage_error(error, f"run {shlex.join(job.argv)[:200]}") from None
+        except (OSError, ValueError) as error:
+            raise _unstarted(job, error) from None
         return self._wait(process, job)
 
     def _wait(self, process: subprocess.Popen[bytes], job: Job) -> Outcome:
@@ -67,6 +68,8 @@ class Host:
             if process.stdin is not None and job.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), process.stdin as script:
                     script.write(job.stdin.encode())  # one that ends without reading its script: its code tells
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its number is still its own
+            _end(process.pid)  # what it left in the background ends with it, as in a container
             code = process.wait()
         finally:
             if timer:
@@ -82,6 +85,15 @@ class Host:
                 os.kill(pid, signal.SIGKILL)
                 count += 1
         return count
+
+
+def _unstarted(job: Job, error: OSError | ValueError) -> RecastError:
+    if isinstance(error, ValueError) or error.errno == errno.E2BIG:
+        return StepFailed(
+            f"{job.name} cannot be started: {error if isinstance(error, ValueError) else error.strerror}",
+            hint="a command may hold no NUL, and about 100 kB: hand long values over in a file",
+        )
+    return storage_error(error, f"run {shlex.join(job.argv)[:200]}")
 
 
 def _end(pid: int) -> None:

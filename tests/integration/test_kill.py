@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.soak import kills
+from tests.soak import kills, payloads
 
 
 @pytest.mark.parametrize("seed", [1, 2, 9, 16])
@@ -24,3 +25,10 @@ def test_a_first_start_that_was_killed_before_it_wrote_run_json_goes_on(operatio
     """What it leaves is not taken for somebody else's directory."""
     assert "run.json" in kills.operations("pair")[8]
     assert kills.killed("chain", "host", operation=operation) is None
+
+
+def test_what_a_step_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
+    step = payloads.command("sleep 300 & echo > out", payloads.FROMPAR)
+    finished = payloads.Place(tmp_path).run(payloads.parsed(payloads.stage("one", step, {"v": 1})))
+    (tmp_path / "run").symlink_to(finished.directory)
+    assert kills.left(tmp_path, "host") == 0
