@@ -98,15 +98,21 @@ def paths_in(value: Value) -> Iterator[Path]:
 # --- the specification -----------------------------------------------------------------------------------------------
 
 
+Quoting: TypeAlias = Literal["none", "single", "double", "document", "expanded document"]
+"""The shell quotes that a placeholder stands in; a here-document is literal, or has its variables expanded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A placeholder of a template, as Python's `str.format` has it: `{seed:04d}`, `{model[mass]}`.
 
-    `items` are the keys behind the name; `quoting` says which shell quotes it stands in.
+    `items` are the keys behind the name; `quoting` says which shell quotes it stands in, `document` the word that ends
+    the literal here-document it stands in.
     """
 
     name: str
-    quoting: Literal["none", "single", "double"] = "none"
+    quoting: Quoting = "none"
+    document: str = ""
     items: tuple[str, ...] = ()
     spec: str = ""
     conversion: str = ""
@@ -132,10 +138,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """yadage's `interpolated-script-cmd`: the script goes to the interpreter's standard input."""
+    """yadage's `interpolated-script-cmd`: the script goes to the interpreter's standard input.
+
+    `foreign` is a script in a language whose quotes are not known here: only plain words can go into it.
+    """
 
     script: Template
     interpreter: str = "sh"
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +343,7 @@ class SubWorkflow:
     """A workflow as the body of a stage. `discover` and `relative` are yadage's `workflow_opts`."""
 
     workflow: Workflow
+    where: Location
     discover: bool = False
     relative: bool = True
 

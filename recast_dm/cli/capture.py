@@ -16,7 +16,7 @@ def capture(
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
     json: options.Json = False,
 ) -> None:
-    """Preserve an analysis: specification, images by layers, inputs and likelihood, in one directory.
+    """Preserve an analysis: specification, images by layers, inputs, likelihood.
 
     \b
     Examples:

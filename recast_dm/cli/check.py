@@ -20,7 +20,7 @@ def check(
     allow_remote: options.AllowRemote = False,
     json: options.Json = False,
 ) -> None:
-    """Say everything that is wrong with a workflow, each with file, line and column, without running it.
+    """Say everything that is wrong with a workflow, without running it.
 
     \b
     Examples:

@@ -46,7 +46,9 @@ class _Before:
 
 
 def explain(step: Step, run: RunOption = None, against: Against = None, json: options.Json = False) -> None:
-    """Say why a step ran again, or why it could be kept: which part of its key differs, and from which step on.
+    """Say why a step ran again, or why it could be kept.
+
+    Which part of its key differs, and at which step that began.
 
     \b
     Examples:

@@ -34,7 +34,7 @@ def flatten(
     allow_remote: options.AllowRemote = False,
     json: options.Json = False,
 ) -> None:
-    """Write a workflow as one YAML document without references: what a capsule keeps.
+    """Write a workflow as one YAML document without references.
 
     \b
     Examples:

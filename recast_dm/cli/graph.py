@@ -31,7 +31,7 @@ Steps = Annotated[bool, typer.Option("--steps", help="A box for every step of a 
 def graph(
     subject: Subject = str(chosen.LATEST), output: Output = None, steps: Steps = False, json: options.Json = False
 ) -> None:
-    """Draw the stages of a workflow, or the steps of a run with their states: SVG, or mermaid for Markdown.
+    """Draw a workflow's stages or a run's steps, as SVG or mermaid.
 
     \b
     Examples:

@@ -37,7 +37,9 @@ def logs(
     attempt: Attempt = None,
     json: options.Json = False,
 ) -> None:
-    """Print what a step said: the one that failed, else those that run, else the last that ended.
+    """Print what steps said, also while they run.
+
+    Without STEP: the one that failed, else those that run, else the last that ended.
 
     \b
     Examples:

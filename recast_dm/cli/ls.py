@@ -19,7 +19,9 @@ Where = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run direc
 
 
 def ls(run: Where = None, step: Step = None, json: options.Json = False) -> None:
-    """List the steps of a run with their files, sizes and hashes; without RUN, the runs below build/runs.
+    """List the steps of a run and their files, or the runs there are.
+
+    Without RUN, the runs below build/runs.
 
     \b
     Examples:

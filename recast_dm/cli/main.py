@@ -17,7 +17,20 @@ import typer
 from typer.core import TyperGroup
 
 from recast_dm import __version__
-from recast_dm.cli import capture, check, flatten, models, rerun, run, view
+from recast_dm.cli import (
+    capture,
+    check,
+    explain,
+    flatten,
+    graph,
+    logs,
+    ls,
+    models,
+    rerun,
+    run,
+    status,
+    view,
+)
 from recast_dm.errors import Interrupted, RecastError, UsageError, storage_error
 
 ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -63,7 +76,12 @@ app = typer.Typer(
 app.command("capture", rich_help_panel="Preserve")(capture.capture)
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)
-app.command("flatten", rich_help_panel="Run")(flatten.flatten)
+app.command("flatten", rich_help_panel="Preserve")(flatten.flatten)
+app.command("status", rich_help_panel="Inspect")(status.status)
+app.command("ls", rich_help_panel="Inspect")(ls.ls)
+app.command("logs", rich_help_panel="Inspect")(logs.logs)
+app.command("explain", rich_help_panel="Inspect")(explain.explain)
+app.command("graph", rich_help_panel="Inspect")(graph.graph)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
 

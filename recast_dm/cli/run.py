@@ -29,7 +29,7 @@ def run(
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Run a workflow: a capsule as it was captured, an analysis, a catalogue entry, a reana.yaml, or a bare spec.
+    """Run a workflow: a capsule, an analysis, a reana.yaml or a bare spec.
 
     \b
     Examples:

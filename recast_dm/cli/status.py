@@ -14,7 +14,7 @@ HEAD = ("stage", "state", "done", "cached", "kept", "running", "failed", "elapse
 
 
 def status(run: chosen.RunArgument = None, json: options.Json = False) -> None:
-    """Say how far a run is: one line a stage, and why what failed has failed.
+    """Say how far a run is, stage by stage, and what failed.
 
     \b
     Examples:

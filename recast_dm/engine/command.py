@@ -21,6 +21,7 @@ from recast_dm.model import Command, DockerEnvironment, Field, Path, Script, Ste
 WORKDIR = "/workdir"
 INPUTS = "/inputs"
 RAW = "compat: raw"
+_PLAIN = re.compile(r"[A-Za-z0-9_./:,+@-]+")
 _SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")
 
 
@@ -56,7 +57,13 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
     template = process.cmd if isinstance(process, Command) else process.script
     words = {part: _words(step, part, places) for part in template.parts if isinstance(part, Field)}
     raw = RAW in step.relaxations
-    text, env = _render(template, words, raw)
+    if isinstance(process, Script) and process.foreign and not raw:
+        _demand_plain(step, process, words)
+        raw = True
+    try:
+        text, env = _render(template, words, raw)
+    except ValueError as error:
+        raise SpecError(f"the command of {step.id} cannot be made: {error}", where=step.spec.where) from None
     warnings = () if raw else _warnings(step, words)
     docker = environment if isinstance(environment, DockerEnvironment) else None
     setup = f". {docker.envscript} && " if docker and docker.envscript else ""
@@ -74,6 +81,18 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
         {mount.mountpath: _content(step, mount.jqscript, places) for mount in docker.par_mounts},
         warnings,
     )
+
+
+def _demand_plain(step: Step, script: Script, words: Mapping[Field, tuple[str, ...]]) -> None:
+    """In a language that is not a shell's, only numbers, names and paths mean the same inside and outside of quotes."""
+    for field, given in words.items():
+        if any(not _PLAIN.fullmatch(word) for word in given):
+            raise SpecError(
+                f"the parameter {field.name!r} of {step.id} is no plain word, and the script's interpreter is "
+                f"{script.interpreter!r}: only in sh and bash scripts can any value be quoted",
+                where=step.spec.where,
+                hint=f"let the script read it from a file (par_mounts), or set `{RAW}` under `steps.{step.id.names}`",
+            )
 
 
 def _content(step: Step, program: str, places: Mapping[StepId, str]) -> str:
@@ -150,15 +169,34 @@ def _render(template: Template, words: Mapping[Field, tuple[str, ...]], raw: boo
             rendered.append(part)
         else:
             rendered.append(" ".join(words[part]) if raw else _quoted(part, words[part], env))
+    _demand_whole_documents(template, rendered)
     return "".join(rendered), env
+
+
+def _demand_whole_documents(template: Template, rendered: Sequence[str]) -> None:
+    """No value may end the literal here-document that it stands in. Raises ValueError."""
+    line, document = "", ""
+    for part, text in zip(template.parts, rendered, strict=True):
+        if isinstance(part, Field) and part.quoting == "document":
+            document = part.document
+            if "\n" in text:
+                raise ValueError(f"{{{part.name}}} has several lines, and stands in a literal here-document")
+        head, *rest = text.split("\n")
+        line += head
+        if rest:
+            if document and line.lstrip("\t") == document:
+                raise ValueError(f"a value would end the here-document {document!r}")
+            line, document = rest[-1], ""
 
 
 def _quoted(field: Field, words: tuple[str, ...], env: dict[str, str]) -> str:
     if field.quoting == "none":
         return " ".join(shlex.quote(word) for word in words)
+    if field.quoting == "document":
+        return " ".join(words)
     variable = f"RECAST_DM_P{len(env)}"
     env[variable] = " ".join(words)
-    return f"${{{variable}}}" if field.quoting == "double" else f"'\"${{{variable}}}\"'"
+    return f"${{{variable}}}" if field.quoting in ("double", "expanded document") else f"'\"${{{variable}}}\"'"
 
 
 def _warnings(step: Step, words: Mapping[Field, tuple[str, ...]]) -> tuple[str, ...]:

@@ -21,10 +21,14 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepsPlanned:
-    """New steps are known. `complete` says that no stage waits for another's files any more."""
+    """New steps are known. `complete` says that no stage waits for another's files any more.
+
+    `inits` are the init steps of sub-workflows: they only publish parameters, and nobody has to perform them.
+    """
 
     steps: tuple[Step, ...]
     complete: bool
+    inits: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,13 @@ class RunFinished:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """A run ended without success, and not because it was interrupted."""
+
+    message: str
+
+
 Event: TypeAlias = (
     RunStarted
     | StepsPlanned
@@ -101,5 +112,6 @@ Event: TypeAlias = (
     | Instructed
     | Warned
     | RunFinished
+    | RunFailed
 )
 Observer: TypeAlias = Callable[[Event], None]

@@ -87,9 +87,13 @@ class _Loop:
                 runtime.sweep(self._worker.run_id)
             self._expand()
             self._work()
-            if self._failures:
-                raise self._failure()
-            self._complete()
+            try:
+                if self._failures:
+                    raise self._failure()
+                self._complete()
+            except RecastError as error:
+                self._observer(events.RunFailed(error.message))
+                raise
             self._observer(events.RunFinished(self._rundir.root, time.monotonic() - began))
         made = [step for step in self._steps if not step.spec.init]
         records = tuple(self._records[step.id] for step in made)
@@ -130,9 +134,9 @@ class _Loop:
                 self._blocked.setdefault(source, []).append(step)
             if not missing:
                 self._ready.append(step)
-        planned = expand.steps_of(new)
-        if planned:
-            self._observer(events.StepsPlanned(planned, self._expansion.complete))
+        if new:
+            inits = tuple(step for step in new if step.spec.init)
+            self._observer(events.StepsPlanned(expand.steps_of(new), self._expansion.complete, inits))
 
     def _submit(
         self, pool: ThreadPoolExecutor, running: dict[Future[Record], Step], ended: SimpleQueue[Future[Record]]

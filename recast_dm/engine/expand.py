@@ -199,7 +199,7 @@ class Expansion:
             process=None,
             environment=NoEnvironment(),
             publisher=FromParJqPublisher(".", True, body.discover, body.relative),
-            where=body.workflow.stages[0].where,
+            where=body.where,
             init=True,
         )
         step_id = StepId(f"{scope.path}{INIT.stage}")

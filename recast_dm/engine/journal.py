@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from recast_dm.engine import events
-from recast_dm.model import DockerEnvironment, HostEnvironment, Step
+from recast_dm.model import DockerEnvironment, HostEnvironment, Step, StepId
 
 
 class Journal:
@@ -46,30 +46,50 @@ class Journal:
 
 
 def _line(event: events.Event) -> dict[str, Any] | None:
-    match event:
-        case events.RunStarted():
-            return {"event": "run-started", "runtime": event.runtime}
-        case events.StepsPlanned():
-            return {
-                "event": "planned",
-                "complete": event.complete,
-                "steps": [_planned(step) for step in event.steps],
-            }
-        case events.StepStarted():
-            return {"event": "started", "step": str(event.step), "image": event.image, "log": event.log.parent.name}
-        case events.StepRetried():
-            return {"event": "retried", "step": str(event.step), "reason": event.reason, "attempt": event.attempt}
-        case events.StepFinished():
-            return {"event": event.how, "step": str(event.step), "seconds": round(event.seconds, 3)}
-        case events.StepEnded():
-            return {"event": "failed", "step": str(event.step), "message": event.message, "reason": event.reason}
-        case events.Instructed():
-            return {"event": "instructed", "step": str(event.step), "instructions": event.instructions}
-        case events.Warned():
-            return {"event": "warning", "message": event.message}
-        case events.RunFinished():
-            return {"event": "run-finished", "seconds": round(event.seconds, 3)}
-    return None  # what a step says is in its log
+    """What is written down of an event; nothing of what a step says, which is in its log."""
+    if isinstance(event, events.StepFinished):
+        return {"event": event.how, "step": str(event.step), "seconds": round(event.seconds, 3)}
+    if isinstance(event, events.StepsPlanned):
+        steps = [*(_planned(step) for step in event.steps), *(_init(step) for step in event.inits)]
+        return {"event": "planned", "complete": event.complete, "steps": steps}
+    name = _NAMES.get(type(event))
+    if name is None:
+        return None
+    return {"event": name, **{key: _shown(event, key) for key in _KEYS[name]}}
+
+
+_NAMES: dict[type, str] = {
+    events.RunStarted: "run-started",
+    events.StepStarted: "started",
+    events.StepRetried: "retried",
+    events.StepEnded: "failed",
+    events.Instructed: "instructed",
+    events.Warned: "warning",
+    events.RunFailed: "run-failed",
+    events.RunFinished: "run-finished",
+}
+_KEYS = {
+    "run-started": ("runtime",),
+    "started": ("step", "image", "log"),
+    "retried": ("step", "reason", "attempt"),
+    "failed": ("step", "message", "reason"),
+    "instructed": ("step", "instructions"),
+    "warning": ("message",),
+    "run-failed": ("message",),
+    "run-finished": ("seconds",),
+}
+
+
+def _shown(event: events.Event, key: str) -> Any:
+    """An event's field; of a log, the name of the attempt that it belongs to."""
+    value = getattr(event, key)
+    if isinstance(value, Path):
+        return value.parent.name
+    return str(value) if isinstance(value, StepId) else value
+
+
+def _init(step: Step) -> dict[str, Any]:
+    return {"step": str(step.id), "depends_on": [str(source) for source in step.depends_on], "init": True}
 
 
 def _planned(step: Step) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import fcntl
 import os
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class RunDirectory:
         store.make_directory(self.root / ".attempts")
         try:
             self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._hold(self._lock)
         except BlockingIOError:
             self.__exit__()
             raise LockedError(
@@ -102,6 +103,14 @@ class RunDirectory:
         self._tidied.clear()
         self._tidy(self.root)
         return self
+
+    def _hold(self, lock: int) -> None:
+        """Takes the lock. Whoever only looks holds it for a moment, so a second try is due."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
@@ -168,16 +177,17 @@ class RunDirectory:
         raise UsageError(f"{self.root} holds a million attempts at {step}", hint="choose another --workdir")
 
     def clear(self, step: StepId) -> None:
-        """Removes what an earlier start left of a step that has to be done again."""
-        self._tidy(self.record_path(step).parent)
-        self._tidy(self.place(step).parent)
-        with contextlib.suppress(FileNotFoundError):
-            self.record_path(step).unlink()
-        place = self.place(step)
-        if place.exists():
-            trash = self.attempt(step) / "replaced"
-            place.rename(trash)
-            shutil.rmtree(trash, ignore_errors=True)
+        """Removes what an earlier start left of a step that has to be done again; its record stays for `explain`."""
+        record, place = self.record_path(step), self.place(step)
+        self._tidy(record.parent)
+        self._tidy(place.parent)
+        if record.exists() or place.exists():
+            attempt = self.attempt(step)
+            with contextlib.suppress(FileNotFoundError):
+                record.rename(attempt / "replaced.json")
+            with contextlib.suppress(FileNotFoundError):
+                place.rename(attempt / "replaced")
+            shutil.rmtree(attempt / "replaced", ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
 
     def _tidy(self, directory: Path) -> None:

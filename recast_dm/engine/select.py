@@ -165,13 +165,16 @@ def _shown(expression: Expression) -> str:
 
 
 def holds(case: Case, parameters: Value) -> bool:
-    """Whether a case is the one: upstream takes any value that Python calls true."""
-    return bool(values.jq_first(case.condition, parameters, case.where))
+    """Whether a case is the one: any value that Python calls true is (as upstream); no value at all is not."""
+    found = values.jq_all(case.condition, parameters, case.where)
+    return bool(found and found[0])
 
 
 def _or_null(found: Found) -> Found:
     """Upstream's `fromvalue` gives null for a value that is nothing."""
-    return found if found.value not in ((), {}, False) else Found(None, ((),))
+    value = found.value
+    nothing = value is False or (isinstance(value, tuple | Mapping) and not value)
+    return Found(None, ((),)) if nothing else found
 
 
 def _spread(value: Value, sources: tuple[StepId, ...]) -> tuple[tuple[StepId, ...], ...]:

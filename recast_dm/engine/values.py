@@ -108,16 +108,23 @@ def item(value: Value, keys: Sequence[str]) -> Value:
     return value
 
 
+def in_order(value: Any) -> Any:
+    """A plain value with its mappings sorted: upstream's parameters are, and their text shows it."""
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return [in_order(item) for item in value] if isinstance(value, list) else value
+
+
 def formatted(value: Any, spec: str, conversion: str) -> str:
     """A plain value as Python's `str.format` has it. Raises ValueError.
 
     >>> formatted(500, "06d", "")
     '000500'
     """
-    if "{" in spec or len(spec) > 20:
+    if "{" in spec or re.search(r"\d{4}", spec):  # a width that fills the memory
         raise ValueError(f"{spec!r} is no plain format")
     try:
-        return format(string.Formatter().convert_field(value, conversion or None), spec)
+        return format(string.Formatter().convert_field(in_order(value), conversion or None), spec)
     except (TypeError, OverflowError, MemoryError) as error:
         raise ValueError(str(error)) from None
 
@@ -127,10 +134,12 @@ def jq_all(program: str, value: Value, where: Location | None) -> list[Value]:
     plain = thaw(_without_tokens(value, where), lambda path: path.render({d.step: _token(d.step) for d in path.dirs()}))
     try:
         found = jq.compiled(program).input_value(plain).all()
+        return [map_texts(freeze(item), _from_token) for item in found]
     except ValueError as error:
         said = " ".join(str(error).split()).removeprefix("jq: error: ")[:300]
         raise SpecError(f"the jq program {_short(program)} fails: {said}", where=where) from None
-    return [map_texts(freeze(item), _from_token) for item in found]
+    except RecursionError:
+        raise SpecError(f"what the jq program {_short(program)} makes is nested too deep", where=where) from None
 
 
 def jq_first(program: str, value: Value, where: Location | None) -> Value:

@@ -72,6 +72,7 @@ class _Scope:
         for stage in self._workflow.stages:
             with self._problems.collecting():
                 self._enter(stage)
+        self._check_registered()
         for stage in self._workflow.stages:
             for query in stage.dependencies:
                 with self._problems.collecting():
@@ -96,6 +97,15 @@ class _Scope:
         if stage.name in self._stages:
             raise SpecError(f"two stages are called {stage.name!r}", where=stage.where)
         self._stages[stage.name] = stage
+
+    def _check_registered(self) -> None:
+        first: dict[str, str] = {}
+        for stage in self._workflow.stages:
+            for key in stage.registers:
+                if key in first:
+                    message = f"the value {key!r} is registered twice: by {first[key]!r} and {stage.name!r}"
+                    self._problems.add(SpecError(message, where=stage.where))
+                first.setdefault(key, stage.name)
 
     def _registrars(self) -> dict[str, str]:
         return {key: stage.name for stage in self._workflow.stages for key in stage.registers}
@@ -125,7 +135,7 @@ class _Scope:
             if body == Cases(()):
                 return None
             inner = {stage.name: stage for workflow in _workflows(body) for stage in workflow.stages}
-            if name == INIT.stage and inner:
+            if name == INIT.stage and any(True for _ in _workflows(body)):
                 return None
             if name not in inner:
                 raise SpecError(

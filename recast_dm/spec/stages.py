@@ -61,7 +61,7 @@ class Reader:
         """The workflow in a node, as far as it can be read."""
         shape.only(root, ["stages"], what, self.problems)
         nodes = shape.sequence(shape.need(root, "stages", what), "stages")
-        if not nodes:
+        if not nodes and not self.path:
             raise SpecError(f"{what} has no stage", where=root.where)
         read = [self.problems.attempt(lambda node=node: self.stage(node)) for node in nodes]  # type: ignore[misc]
         stages = tuple(stage for stage in read if stage is not None)
@@ -218,11 +218,11 @@ class Reader:
         inner = Reader(self.problems, self.raw, f"{path}/").workflow(entries["workflow"], f"the workflow of {name!r}")
         options = entries.get("workflow_opts")
         if options is None or options.value is None:
-            return SubWorkflow(inner)
+            return SubWorkflow(inner, entries["workflow"].where)
         what = f"the workflow_opts of {name!r}"
         shape.only(options, ["discover", "relative"], what, self.problems)
         flags = {key: shape.flag(item, key) for key, item in shape.mapping(options, what).items()}
-        return SubWorkflow(inner, flags.get("discover", False), flags.get("relative", True))
+        return SubWorkflow(inner, entries["workflow"].where, flags.get("discover", False), flags.get("relative", True))
 
 
 def _name(node: Node) -> str:
@@ -280,7 +280,7 @@ def _scatter(scheduler: Node, parameters: Mapping[str, Any], what: str) -> Scatt
                 hint="write a list, or select one",
             )
         over.append(name)
-    if not over:
+    if not over and method == "zip":
         raise SpecError("the scatter names no parameter", where=names.where)
     sizes = {key: _size(scheduler, key, what) for key in ("batchsize", "partitionsize")}
     if all(sizes.values()):
@@ -292,9 +292,9 @@ def _size(scheduler: Node, key: str, what: str) -> int | None:
     node = shape.mapping(scheduler, what).get(key)
     if node is None:
         return None
-    if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 1:
-        raise SpecError(f"{key} must be a whole number above 0, not {node.value!r}", where=node.where)
-    return node.value
+    if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 0:
+        raise SpecError(f"{key} must be a whole number, not {node.value!r}", where=node.where)
+    return node.value or None  # upstream: 0 is as good as none
 
 
 def _jq_scheduler(scheduler: Node, what: str) -> JqScheduler:

@@ -83,15 +83,7 @@ def _script(node: Node, what: str, raw: bool) -> Script:
         raise SpecError("the interpreter is empty", where=(given or node).where, hint="write sh, bash or another one")
     if words[0] in SHELLS or raw:
         return Script(template.parse(shape.text(script, "script"), script.where, raw=raw), interpreter)
-    parsed = template.parse(shape.text(script, "script"), script.where, raw=True)
-    if parsed.fields():
-        raise SpecError(
-            f"the script has {{{parsed.fields()[0]}}}, and its interpreter is {interpreter!r}: "
-            "only in sh and bash scripts can a value be quoted safely",
-            where=script.where,
-            hint=f"let the script read its values from a file (par_mounts), or {_RAW}",
-        )
-    return Script(parsed, interpreter)
+    return Script(template.parse(shape.text(script, "script"), script.where, raw=True), interpreter, foreign=True)
 
 
 def _check_fields(process: Command | Script, what: str, parameters: Collection[str], place: Node) -> None:

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import re
 import string
-from typing import Literal
 
 from recast_dm.errors import Location, SpecError
-from recast_dm.model import Field, Template
-
-Quoting = Literal["none", "single", "double"]
+from recast_dm.model import Field, Quoting, Template
+from recast_dm.spec.shell import Shell
 
 
 def parse(text: str, where: Location, *, raw: bool = False) -> Template:
     """A template's literal texts and placeholders.
 
     With `raw` (the relaxation `compat: raw`) the quotes are not looked at. Raises SpecError when a placeholder stands
-    where no quoting can be proved right: after a here-document or a backquote, in arithmetic, in `${...}`, in a
-    comment, behind a backslash or a dollar sign, or after a command substitution in quotes.
+    where no quoting can be proved right: after a backquote, in arithmetic, in `${...}`, in a comment, behind a
+    backslash or a dollar sign, or after a command substitution in quotes.
 
     >>> parsed = parse("cat {file} > '{workdir}/x'", Location("steps.yml", 3))
     >>> [part if isinstance(part, str) else (part.name, part.quoting) for part in parsed.parts]
     ['cat ', ('file', 'none'), " > '", ('workdir', 'single'), "/x'"]
     """
     parts: list[str | Field] = []
-    shell = _Shell()
+    shell = Shell()
     try:
         pieces = list(string.Formatter().parse(text))
     except ValueError as error:
@@ -50,7 +48,8 @@ def parse(text: str, where: Location, *, raw: bool = False) -> Template:
                 where=where,
                 hint="move it out, or set `compat: raw` for this stage under `steps` in recast.yml",
             )
-        parts.append(Field(head, "none" if raw else shell.quoting, items, spec or "", conversion or ""))
+        quoting: Quoting = "none" if raw else shell.quoting
+        parts.append(Field(head, quoting, "" if raw else shell.document, items, spec or "", conversion or ""))
         shell.placeholder()
     return Template(text, tuple(parts))
 
@@ -73,98 +72,3 @@ def field_name(text: str, where: Location) -> tuple[str, tuple[str, ...]]:
 
 
 _FIELD = re.compile(r"[\w-]+")
-
-
-class _Shell:
-    """As much of POSIX shell quoting (and bash's `$'...'`) as is needed to know where a placeholder stands."""
-
-    def __init__(self) -> None:
-        self.quoting: Quoting = "none"
-        self._for_good: str | None = None
-        self._expansion = False
-        self._comment = False
-        self._escaped = False
-        self._continued = "\n"
-        self._previous = "\n"
-
-    @property
-    def undecidable(self) -> str | None:
-        """Why a placeholder that stood here could not be quoted; None where it can."""
-        if self._for_good:
-            return self._for_good
-        if self._escaped:
-            return "behind a backslash"
-        if self._comment:
-            return "in a comment"
-        if self._expansion:
-            return "in ${...}"
-        if self._previous == "$" and self.quoting != "single":
-            return "behind a dollar sign"
-        return None
-
-    def placeholder(self) -> None:
-        """A placeholder stands here: whatever its value is, it ends what came before."""
-        self._previous = _VALUE
-
-    def feed(self, literal: str) -> None:
-        for character in literal:
-            self._take(character)
-
-    def _take(self, character: str) -> None:
-        before, self._previous = self._previous, character
-        if self._escaped:
-            self._escaped = False
-            self._previous = self._continued if character == "\n" else _WORD
-        elif self._comment:
-            self._comment = character != "\n"
-        elif self.quoting == "single":
-            if character == "'":
-                self.quoting, self._previous = "none", _WORD
-        elif character == "\\":
-            self._escaped, self._continued = True, before
-        elif self._expansion:
-            self._inside_expansion(character)
-        elif character == "{" and before == "$":
-            self._expansion = True
-        elif self.quoting == "double":
-            self._inside_double(character, before)
-        else:
-            self._plain(character, before)
-
-    def _inside_expansion(self, character: str) -> None:
-        """Quotes in `${x:-"..."}` follow rules of their own, which differ between shells."""
-        if character == "}":
-            self._expansion, self._previous = False, _WORD
-        elif character in "'\"`${":
-            self._for_good = "after quotes or expansions in ${...}"
-
-    def _inside_double(self, character: str, before: str) -> None:
-        if character == '"':
-            self.quoting, self._previous = "none", _WORD
-        elif character == "`" or (character in "([" and before == "$"):
-            self._for_good = "after a command substitution in double quotes"
-
-    def _plain(self, character: str, before: str) -> None:
-        if character == "'":
-            self.quoting = "single"
-            if before == "$":
-                self._for_good = "after $'...', which not every shell reads alike"
-        elif character == '"':
-            self.quoting = "double"
-        elif character == "`":
-            self._for_good = "after a backquote"
-        elif character == "<" and before == "<":
-            self._for_good = "after a here-document"
-        elif (character == "(" and before == "(") or (character == "[" and before == "$"):
-            self._for_good = "after arithmetic, which a shell evaluates"
-        elif character == "#" and before == _VALUE:
-            self._for_good = "after a # that may begin a comment"
-        elif character == "#" and before in _WORD_ENDS:
-            self._comment = True
-
-
-_WORD = "w"
-"""Any character that a comment cannot follow: stands for a quoted or escaped one."""
-_VALUE = ""
-"""Stands for a placeholder, which may be empty."""
-_WORD_ENDS = " \t\n;&|()<>"

@@ -19,7 +19,20 @@ from recast_dm import runtimes, schemas
 from recast_dm.cli import main, options
 from recast_dm.errors import IntegrityError, RecastError
 
-VERBS = (["capture"], ["run"], ["rerun"], ["models", "ls"], ["models", "describe"])
+VERBS = (
+    ["capture"],
+    ["flatten"],
+    ["run"],
+    ["check"],
+    ["rerun"],
+    ["models", "ls"],
+    ["models", "describe"],
+    ["status"],
+    ["ls"],
+    ["logs"],
+    ["explain"],
+    ["graph"],
+)
 HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "scipy", "rich.console", "hypothesis")
 
 
@@ -252,7 +265,7 @@ class TestHelp:
 
     def test_the_verbs_stand_in_their_panels(self, cli):
         _, out, _ = cli("--help")
-        assert re.findall(r"^(\w+):$", out, re.MULTILINE) == ["Options", "Preserve", "Run", "Reinterpret"]
+        assert re.findall(r"^(\w+):$", out, re.MULTILINE) == ["Options", "Preserve", "Run", "Reinterpret", "Inspect"]
 
     def test_the_version(self, cli):
         assert cli("--version") == (0, "recast-dm 0.1.0\n", "")

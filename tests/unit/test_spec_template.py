@@ -105,8 +105,8 @@ class TestWhere:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("cat <<EOF\n{x}\nEOF\n", "after a here-document"),
-            ("cat <<< {x}", "after a here-document"),
+            ("cat <<EOF\n$(echo) {x}\nEOF\n", "after an expansion in a here-document"),
+            ("cat <<{x}\nEOF\n", "in the word that ends a here-document"),
             ("run `cat {x}`", "after a backquote"),
             ('run "`cat {x}`"', "after a command substitution in double quotes"),
             ('run "$(cat {x})"', "after a command substitution in double quotes"),
@@ -120,7 +120,7 @@ class TestWhere:
             ('run "\\{x}"', "behind a backslash"),
             ("run ${x}", "behind a dollar sign"),
             ('run "${x}"', "behind a dollar sign"),
-            ("run $(( {x} ))", "after arithmetic, which a shell evaluates"),
+            ("run $(( {x} ))", "in arithmetic, which a shell evaluates"),
             ("(( {x} ))", "after arithmetic, which a shell evaluates"),
             ("run $[ {x} ]", "after arithmetic, which a shell evaluates"),
             ('run "$[ {x} ]"', "after a command substitution in double quotes"),
@@ -162,7 +162,7 @@ class TestWhere:
             ("{a:>5}", Field("a", spec=">5")),
             ("'{seed:04d}'", Field("seed", "single", spec="04d")),
             ("{model[mass]}", Field("model", items=("mass",))),
-            ('"{m[a b][0]!s:3}"', Field("m", "double", ("a b", "0"), "3", "s")),
+            ('"{m[a b][0]!s:3}"', Field("m", "double", "", ("a b", "0"), "3", "s")),
         ],
     )
     def test_python_formats_are_placeholders(self, text, field):

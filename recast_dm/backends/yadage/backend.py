@@ -26,6 +26,7 @@ from recast_dm.backends.yadage.upstream import Upstream
 from recast_dm.engine import events, key, publishers
 from recast_dm.engine.execute import Finished
 from recast_dm.engine.expand import Expansion, steps_of
+from recast_dm.engine.journal import Journal
 from recast_dm.engine.perform import now
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.rundir import Record, RunDirectory
@@ -80,18 +81,18 @@ class Yadage:
         self._demand_hosts(workflow)
         found = self._images(workflow, pinned)
         began = time.monotonic()
-        with RunDirectory(directory) as rundir:
+        with RunDirectory(directory) as rundir, Journal(rundir.journal, observer) as journal:
             rundir.identify({**about, "runtime": "yadage", "started": now()})
-            observer(events.RunStarted(rundir.root, "yadage"))
+            journal(events.RunStarted(rundir.root, "yadage"))
             for warning in _as_text(initdata):
-                observer(events.Warned(warning))
+                journal(events.Warned(warning))
             attempt = rundir.attempt(_ATTEMPT)
             execution = self._executed(workflow, initdata, initdir, attempt)
             _demand_success(execution)
-            taken = _Taken(rundir, execution, found, observer)
+            taken = _Taken(rundir, execution, found, journal)
             finished = taken.take(workflow, initdata, initdir, relaxations)
             shutil.rmtree(attempt / "work", ignore_errors=True)
-            observer(events.RunFinished(rundir.root, time.monotonic() - began))
+            journal(events.RunFinished(rundir.root, time.monotonic() - began))
             return finished
 
     def _demand_hosts(self, workflow: Workflow) -> None:

@@ -1,0 +1,262 @@
+"""Where in a shell command a placeholder stands: as much of POSIX (and bash's `$'...'`) as is needed to know.
+
+What cannot be decided is said to be undecidable; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from recast_dm.model import Quoting
+
+
+class Shell:
+    """Reads a command's literal texts one after the other; between two of them a placeholder may stand.
+
+    >>> shell = Shell()
+    >>> shell.feed("echo '")
+    >>> shell.quoting
+    'single'
+    """
+
+    def __init__(self) -> None:
+        self.quoting: Quoting = "none"
+        self._for_good: str | None = None
+        self._expansion = False
+        self._comment = False
+        self._escaped = False
+        self._continued = "\n"
+        self._previous = "\n"
+        self._arithmetic = 0
+        self._documents: list[_Document] = []
+        self._reading: _Document | None = None
+        self._inside = False
+
+    @property
+    def undecidable(self) -> str | None:
+        """Why a placeholder that stood here could not be quoted; None where it can."""
+        if self._for_good or self._inside:
+            return self._for_good or (self._documents[0].undecidable if self._inside else None)
+        reasons = {
+            "behind a backslash": self._escaped,
+            "in a comment": self._comment,
+            "in arithmetic, which a shell evaluates": self._arithmetic,
+            "in ${...}": self._expansion,
+            "in the word that ends a here-document": self._reading is not None,
+            "behind a dollar sign": self._previous == "$" and self.quoting != "single",
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
+
+    @property
+    def document(self) -> str:
+        """The word that ends the here-document that is being read."""
+        return self._documents[0].word if self._inside else ""
+
+    def placeholder(self) -> None:
+        """A placeholder stands here: whatever its value is, it ends what came before."""
+        self._previous = _VALUE
+        if self._inside:
+            self._documents[0].placeholder()
+
+    def feed(self, literal: str) -> None:
+        for character in literal:
+            self._take(character)
+
+    def _take(self, character: str) -> None:
+        if self._inside:
+            self._inside_document(character)
+            return
+        if self._reading is not None and self._read_name(self._reading, character):
+            return
+        before, self._previous = self._previous, character
+        if self._escaped or self._comment or self.quoting == "single":
+            self._inert(character)
+        elif character == "\\":
+            self._escaped, self._continued = True, before
+        elif self._expansion:
+            self._inside_expansion(character)
+        elif self._arithmetic:
+            self._inside_arithmetic(character, before)
+        elif character == "{" and before == "$":
+            self._expansion = True
+        elif self.quoting == "double":
+            self._inside_double(character, before)
+        else:
+            self._plain(character, before)
+
+    def _read_name(self, document: _Document, character: str) -> bool:
+        """Whether a character belongs to the name of a here-document."""
+        if character == "<" and not document.begun:
+            self._reading = None  # `<<<`: a word follows, quoted as any other
+            return True
+        if document.name(character):
+            return True
+        self._documents.append(document)
+        self._reading = None
+        return False
+
+    def _inert(self, character: str) -> None:
+        """A character that means nothing, or the end of what makes it so."""
+        if self._escaped:
+            self._escaped = False
+            self._previous = self._continued if character == "\n" else _WORD
+        elif self._comment:
+            self._comment = character != "\n"
+            self._begin_documents(character)
+        elif character == "'":
+            self.quoting, self._previous = "none", _WORD
+
+    def _inside_expansion(self, character: str) -> None:
+        """Quotes in `${x:-"..."}` follow rules of their own, which differ between shells."""
+        if character == "}":
+            self._expansion, self._previous = False, _WORD
+        elif character in "'\"`${":
+            self._for_good = "after quotes or expansions in ${...}"
+
+    def _inside_arithmetic(self, character: str, before: str) -> None:
+        """`$((...))` ends with both parentheses at once; anything else may be a command in a command."""
+        if character == "(":
+            self._arithmetic += 1
+        elif character == ")":
+            self._arithmetic -= 1
+            if self._arithmetic == 1:
+                self._previous = _CLOSING
+            elif self._arithmetic == 0:
+                self._previous = _WORD
+        if character in "'\"`\\#\n" or (before == _CLOSING and character != ")"):
+            self._for_good = "after `$((`, which may begin arithmetic or a command"
+
+    def _inside_double(self, character: str, before: str) -> None:
+        if character == '"':
+            self.quoting, self._previous = "none", _WORD
+        elif character == "`" or (character in "([" and before == "$"):
+            self._for_good = "after a command substitution in double quotes"
+
+    def _plain(self, character: str, before: str) -> None:
+        if character in "'\"":
+            self.quoting = "single" if character == "'" else "double"
+            if character == "'" and before == "$":
+                self._for_good = "after $'...', which not every shell reads alike"
+        elif character == "`":
+            self._for_good = "after a backquote"
+        elif character == "<":
+            self._redirection(before)
+        elif character in "([":
+            self._bracket(character, before)
+        elif character == "#":
+            if before == _VALUE:
+                self._for_good = "after a # that may begin a comment"
+            self._comment = before == _SUBSTITUTION or before in _WORD_ENDS
+        self._begin_documents(character)
+
+    def _redirection(self, before: str) -> None:
+        """`<<` begins the name of a here-document; `<<<` is another thing, and not every shell's."""
+        if before == "<":
+            self._reading = _Document()
+
+    def _bracket(self, character: str, before: str) -> None:
+        if character == "(" and before == "$":
+            self._previous = _SUBSTITUTION
+        elif character == "(" and before == _SUBSTITUTION:
+            self._arithmetic = 2
+        elif (character == "(" and before == "(") or (character == "[" and before == "$"):
+            self._for_good = "after arithmetic, which a shell evaluates"
+
+    def _begin_documents(self, character: str) -> None:
+        """The bodies of here-documents begin on the line after the one that names them."""
+        if character == "\n" and self._documents:
+            self._enter()
+
+    def _enter(self) -> None:
+        first = self._documents[0]
+        if first.broken:
+            self._for_good = first.broken
+            return
+        self._inside = True
+        self.quoting = "document" if first.literal else "expanded document"
+
+    def _inside_document(self, character: str) -> None:
+        if not self._documents[0].line(character):
+            return
+        self._documents.pop(0)
+        self._inside, self.quoting, self._previous = False, "none", "\n"
+        if self._documents:
+            self._enter()
+
+
+class _Document:
+    """A here-document: first its name is read, then its lines. A quoted name makes the lines literal."""
+
+    def __init__(self) -> None:
+        self.literal = False
+        self.broken: str | None = None
+        self.word = ""
+        self._quote = ""
+        self.begun = False
+        self._tabs = False
+        self._line: str | None = ""
+        self._previous = ""
+        self._expands: str | None = None
+
+    def name(self, character: str) -> bool:
+        """Takes a character of the name; False when it has ended before this one."""
+        if self._quote:
+            if character == self._quote:
+                self._quote = ""
+            elif character in "\n\\$`":
+                self.broken = "after a here-document whose name cannot be read"
+            else:
+                self.word += character
+            return True
+        if not self.begun and character in " \t-":
+            return self._before_name(character)
+        if character in "'\"":
+            self._quote, self.literal, self.begun = character, True, True
+            return True
+        if character in " \t\n;&|()<>":
+            self._end_of_name()
+            return False
+        if character in "\\$`":
+            self.broken = "after a here-document whose name cannot be read"
+        self.word, self.begun = self.word + character, True
+        return True
+
+    def _before_name(self, character: str) -> bool:
+        self._tabs |= character == "-"
+        return True
+
+    def _end_of_name(self) -> None:
+        if not self.begun or not self.word:
+            self.broken = self.broken or "after a here-document without a name"
+
+    @property
+    def undecidable(self) -> str | None:
+        if self.literal:
+            return None
+        return self._expands or ("behind a backslash" if self._previous == "\\" else None)
+
+    def placeholder(self) -> None:
+        """A line with a placeholder is not the last one: what a value would make of it is checked when it is known."""
+        self._line, self._previous = None, ""
+
+    def line(self, character: str) -> bool:
+        """Takes a character of the body; True at the end of the line that is the name."""
+        if character == "\n":
+            continued = not self.literal and self._previous == "\\"
+            line, self._line, self._previous = self._line, None if continued else "", "\n"
+            if line is None or continued:
+                return False
+            return (line.lstrip("\t") if self._tabs else line) == self.word
+        if not self.literal and (character == "`" or (character in "({[" and self._previous == "$")):
+            self._expands = "after an expansion in a here-document"
+        self._previous = "" if self._previous == "\\" else character
+        if self._line is not None:
+            self._line += character
+        return False
+
+
+_WORD = "w"
+"""Any character that a comment cannot follow: stands for a quoted or escaped one."""
+_VALUE = ""
+"""Stands for a placeholder, which may be empty."""
+_SUBSTITUTION, _CLOSING = "$(", "))"
+"""Stand for what has just begun or may just end."""
+_WORD_ENDS = " \t\n;&|()<>"
