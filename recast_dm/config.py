@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 UNPRIVILEGED_UID = 64077
@@ -18,6 +18,8 @@ class Config:
     cache_dir: Path
     runtime: str
     jobs: int
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Secrets by host, for specifications that are not public."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -31,7 +33,9 @@ class Config:
         env = os.environ if environ is None else environ
         cache_home = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME") or "/") / ".cache")
         cache_dir = Path(env.get("RECAST_DM_CACHE_DIR") or Path(cache_home) / "recast-dm")
-        return cls(cache_dir.absolute(), env.get("RECAST_DM_RUNTIME") or "auto", processors())
+        token = env.get("YADAGE_SCHEMA_LOAD_TOKEN")  # yadage's own name for it
+        tokens = {"gitlab.cern.ch": token} if token else {}
+        return cls(cache_dir.absolute(), env.get("RECAST_DM_RUNTIME") or "auto", processors(), tokens)
 
 
 def environment() -> dict[str, str]:

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 SCHEMA = "recast-dm/error/1"
+LONGEST = 1000
+"""Characters of a message: it may repeat what a user wrote, and that may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class RecastError(Exception):
     kind: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, where: Location | None = None, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
+        super().__init__(self.message)
         self.where = where
         self.hint = hint
 

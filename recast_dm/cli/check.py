@@ -27,10 +27,9 @@ def check(
       recast-dm check my-search
       recast-dm check workflow.yml --json
     """
-    from recast_dm.spec import remote
     from recast_dm.spec.check import check as look
 
-    fetch = remote.Fetcher() if allow_remote else None
+    fetch = options.fetcher(allow_remote)
     given = options.yaml_values(parameters, "-p")
     found = look(source, toplevel=toplevel, example=example, fetch=fetch, init=given)
     if json:

@@ -81,7 +81,7 @@ def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinte
     if (path / MANIFEST).is_file():
         _refuse_for_capsules(opening)
         return reinterpret.of_capsule(open_capsule(path))
-    fetch = remote.Fetcher() if opening.allow_remote else None
+    fetch = options.fetcher(opening.allow_remote)
     found = source.open_source(name, toplevel=opening.toplevel, example=opening.example, fetch=fetch)
     for note in found.notes:
         view.say(f"note: {note}")

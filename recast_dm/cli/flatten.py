@@ -43,9 +43,9 @@ def flatten(
     """
     from recast_dm import store
     from recast_dm.errors import UsageError
-    from recast_dm.spec import remote, source
+    from recast_dm.spec import source
 
-    opened = source.open_source(spec, toplevel=toplevel, fetch=remote.Fetcher() if allow_remote else None)
+    opened = source.open_source(spec, toplevel=toplevel, fetch=options.fetcher(allow_remote))
     flat = source.flatten(opened)
     if output is not None:
         if output.is_dir() or (output.exists() and Path(spec).exists() and output.samefile(spec)):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
 
 from recast_dm.config import Config
 from recast_dm.errors import RecastError, UsageError
+
+if TYPE_CHECKING:
+    from recast_dm.spec.remote import Fetch
 
 AnalysisArgument = Annotated[
     str,
@@ -99,6 +102,13 @@ def yaml_values(words: Iterable[str] | None, option: str) -> dict[str, Any]:
         except RecastError as error:
             raise UsageError(f"the value of {option} {key} is not YAML: {error.message}") from None
     return values
+
+
+def fetcher(allowed: bool) -> Fetch | None:
+    """What fetches from servers, where the user lets it."""
+    from recast_dm.spec import remote
+
+    return remote.Fetcher(tokens=DEFAULTS.tokens) if allowed else None
 
 
 RUNS = Path("build") / "runs"

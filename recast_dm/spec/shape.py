@@ -9,6 +9,11 @@ from recast_dm.errors import SpecError
 from recast_dm.spec.problems import Problems
 from recast_dm.spec.text import Node
 
+MOST = 1000
+"""Characters of a word, and names, that are compared: comparing takes time."""
+SHOWN = 30
+"""Names that a hint lists."""
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The known word most like this one, or all of them.
@@ -19,10 +24,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     'known here: a, b'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:MOST], names[:MOST], n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known here: {', '.join(names)}" if names else "there is none here"
+    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return f"known here: {shown}" if names else "there is none here"
 
 
 def mapping(node: Node, what: str) -> Mapping[str, Node]:

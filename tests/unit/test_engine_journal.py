@@ -54,7 +54,8 @@ def test_failures_and_retries_are_told_with_their_reasons(bench):
     told = lines(bench.root / "run/.events.jsonl")
     assert [line["event"] for line in told[2:]] == ["started", "retried", "started", "failed", "run-failed"]
     assert (told[3]["reason"], told[3]["attempt"]) == ("exit code 3", 1)
-    assert told[-1]["reason"] == "exit code 3"
+    assert told[-2]["reason"] == "exit code 3"
+    assert told[-1]["message"] == told[-2]["message"]
     assert told[-1]["message"] == "the step one/0 failed (exit code 3)"
 
 

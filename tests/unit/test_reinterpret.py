@@ -62,7 +62,10 @@ class TestSignalInputs:
 class TestOverride:
     def test_replaces_what_exists(self, toy_analysis):
         given = {"events": 1000, "m_med": 1.0}
-        assert inputs.override(reinterpret.of_analysis(toy_analysis, given), {"events": 5}) == {"events": 5, "m_med": 1.0}
+        assert inputs.override(reinterpret.of_analysis(toy_analysis, given), {"events": 5}) == {
+            "events": 5,
+            "m_med": 1.0,
+        }
         assert given["events"] == 1000
 
     def test_not_what_carries_the_signal(self, toy_analysis):
@@ -128,7 +131,9 @@ class TestRerun:
         return reinterpret.rerun(reinterpret.of_capsule(capsule), model, values, backend, tmp_path / run, Seen())
 
     def test_as_captured(self, toy_capsule, backend, tmp_path):
-        result = reinterpret.run(reinterpret.of_capsule(open_capsule(toy_capsule.path)), backend, tmp_path / "run", Seen())
+        result = reinterpret.run(
+            reinterpret.of_capsule(open_capsule(toy_capsule.path)), backend, tmp_path / "run", Seen()
+        )
         document = result.document()
         assert schemas.problem("limit-1", document) is None
         assert document["capsule"] == toy_capsule.digest
