@@ -255,6 +255,13 @@ class TestWaiting:
         assert play.publish("a/0", {"x": 1}) == ["c/0"]
         assert play.parameters("c/0")["v"] == (1, 2)
 
+    def test_a_stage_that_two_changes_wake_is_looked_at_once(self):
+        """As when two steps end together."""
+        play = Play(quick("a", {}, LATE), quick("b", {}, LATE), quick("after", {}, needs=["(a[*])|(b[*])"]))
+        for name in ("a", "b"):
+            play.expansion.publish(StepId(name), {})
+        assert play.advance() == ["after/0"]
+
     def test_a_second_publication_changes_nothing(self):
         play = Play(quick("a", {}, LATE), quick("b", {}, LATE), quick("after", {}, needs=["a", "b"]))
         play.publish("a/0", {})
