@@ -396,6 +396,8 @@ def _failure(step: Step, job: Job, outcome: Outcome) -> StepFailed:
         ended = f"timeout: it took more than {job.timeout:g} s"
     said = "".join(f"\n| {line}" for line in lines)
     hint = f"its last lines:{said}\nthe whole log: {job.log}\nfinished steps are kept"
+    if job.image is not None and any("read-only file system" in line.lower() for line in lines):
+        hint += "\nan image cannot be written to: let the command write below {workdir}, or to /tmp"
     return StepFailed(
         f"the step {step.id} failed ({ended})", hint=hint, step=str(step.id), status=outcome.exit_code, reason=reason
     )
