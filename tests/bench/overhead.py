@@ -1,8 +1,9 @@
 """What engines cost: trivial steps, as a fan-out and as a chain, on ours and on its peers; and ours once more."""
 
+import math
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.bench import engines, runs
@@ -11,13 +12,14 @@ from tests.bench.runs import Metered
 from tests.bench.timing import table
 
 BUDGET = 300.0
-"""Seconds that one run of a peer may take. A size that cannot be done in them, going by the last one, is not tried."""
+"""Seconds that one run of a peer may take. A size that would take more, growing as before, is not tried."""
 FAN_OUTS = (1, 10, 100, 1000, 10_000)
 CHAINS = (1, 10, 50, 200)
 SHORT = 20.0
 """Runs that take fewer seconds are done three times, and the median is shown."""
 Case = tuple[Shape, int]
-Found = Mapping[Case, Metered | None]
+Found = Mapping[Case, Metered | float]
+"""What was measured; or, where that was not tried, the seconds that it would take (infinite: nobody knows)."""
 
 
 def measure(*, quick: bool = False) -> None:
@@ -37,15 +39,15 @@ def measure(*, quick: bool = False) -> None:
 
 def series(engine: Engine, cases: list[Case], place: Path, budget: float) -> Found:
     """An engine on every size, as far as it gets; ours and xargs have all the time they need."""
-    found: dict[Case, Metered | None] = {}
+    found: dict[Case, Metered | float] = {}
     unlimited = engine.name in ("recast-dm", "xargs")
     for case in cases:
         shape, steps = case
         if shape not in engine.shapes:
             continue
-        before = [(n, done) for (other, n), done in found.items() if other == shape]
-        if not unlimited and not _likely(before, steps, budget):
-            found[case] = None
+        expected = 0.0 if unlimited else _expected([done for (other, _), done in found.items() if other == shape])
+        if expected > budget:
+            found[case] = expected
             continue
         done = [runs.run(engine, shape, steps, place / _name(engine, case, 0), budget=3600 if unlimited else budget)]
         if done[0].wall < SHORT:
@@ -58,14 +60,16 @@ def _name(engine: Engine, case: Case, number: int) -> str:
     return f"{engine.name}-{case[0]}-{case[1]}-{number}"
 
 
-def _likely(before: list[tuple[int, Metered | None]], steps: int, budget: float) -> bool:
-    """Whether a size can be done in time, if it costs no more a step than the one before."""
-    if len(before) < 2:
-        return True
-    (_, first), (n, last) = before[0], before[-1]
-    if first is None or last is None or last.expired:
-        return False
-    return first.wall + (last.wall - first.wall) * steps / n < budget
+def _expected(before: list[Metered | float]) -> float:
+    """The seconds of the next size, if it grows over the last one as that grew over the one before; at first none.
+
+    The first is what starting takes; the sizes are about a factor apart.
+    """
+    seconds = [done.wall if isinstance(done, Metered) and not done.expired else math.inf for done in before]
+    if len(seconds) < 3:
+        return 0.0 if math.inf not in seconds else math.inf
+    start, (earlier, last) = seconds[0], seconds[-2:]
+    return math.inf if last == math.inf else last * max(1.0, (last - start) / max(earlier - start, 0.1))
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -83,7 +87,7 @@ def show(found: Mapping[str, Found], cases: list[Case]) -> None:
     shown = [case for case in cases if case != ("chain", 1)]
     ours = next(iter(found.values()))
 
-    def rows(cell: object) -> list[list[str]]:
+    def rows(cell: Callable[[Metered, Metered], str]) -> list[list[str]]:
         return [[name, *(_cell(cell, of, ours, case) for case in shown)] for name, of in found.items()]
 
     table("CPU seconds: the engine's own process + all that it started (own: times ours)", heads, rows(_cpu))
@@ -97,15 +101,14 @@ def show(found: Mapping[str, Found], cases: list[Case]) -> None:
     )
 
 
-def _cell(cell: object, of: Found, ours: Found, case: Case) -> str:
-    assert callable(cell)
+def _cell(cell: Callable[[Metered, Metered], str], of: Found, ours: Found, case: Case) -> str:
     done, own = of.get(case), ours[case]
-    assert own is not None
-    if case not in of:
-        return ""
+    assert isinstance(own, Metered)
     if done is None:
-        return "not tried"
-    return f"> {done.wall:.0f} s" if done.expired else str(cell(done, own))
+        return ""
+    if not isinstance(done, Metered):
+        return "not tried" if math.isinf(done) else f"not tried: about {done / 60:.0f} min"
+    return f"> {done.wall:.0f} s" if done.expired else cell(done, own)
 
 
 def _cpu(done: Metered, ours: Metered) -> str:
@@ -119,18 +122,18 @@ def _wall(done: Metered, ours: Metered) -> str:
 def _slope(of: Found, case: Case) -> str:
     shape, steps = case
     done, one = of.get(case), of.get((shape, 1))
-    if done is None or one is None or done.expired:
+    if not isinstance(done, Metered) or not isinstance(one, Metered) or done.expired:
         return ""
     return f"{1000 * (done.own - one.own) / (steps - 1):.2f}"
 
 
 def _peak(of: Found) -> str:
-    return f"{max(done.peak_mb for done in of.values() if done):.0f}"
+    return f"{max(done.peak_mb for done in of.values() if isinstance(done, Metered)):.0f}"
 
 
-def again(place: Path, steps: int, first: Metered | None) -> None:
+def again(place: Path, steps: int, first: Metered | float) -> None:
     """A finished run of ours, asked for once more."""
-    assert first is not None
+    assert isinstance(first, Metered)
     rows = [_row(f"run {steps:,} steps", first)]
     for what, option in (("resume, all finished", ()), ("resume with `--verify`", ("--verify",))):
         rows.append(_row(what, runs.start(engines.ours(*option), place)))
