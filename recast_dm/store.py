@@ -222,10 +222,8 @@ def link_tree(source: Path, target: Path) -> None:
             place = temporary / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             _link(path, place)
-        for directory, _, _ in os.walk(temporary, topdown=False):
-            fsync_directory(Path(directory))
         rename_new(temporary, target)
-        fsync_directory(target.parent)
+        fsync_directory(target.parent)  # filesystems with a journal keep the names inside before this one
     except OSError as error:
         raise storage_error(error, f"place files in {target}") from None
     finally:
