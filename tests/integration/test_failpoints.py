@@ -1,6 +1,7 @@
 """Every durable operation of a small run: killed there, or told that the disk is full or broken.
 
-The run makes two steps, is started again, and then takes both from the cache; see `tests/soak/kills.py`.
+The run makes two steps, is started again with a record missing, and then takes both from the cache; see
+`tests/soak/kills.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def operations() -> list[str]:
 
 def test_there_are_points_of_every_kind(operations: list[str]) -> None:
     kinds = {what.split()[0] for what in operations}
-    assert kinds >= {"open", "write", "fsync", "rename", "mkdir", "link", "unlink", "chmod", "fchmod"}
+    assert kinds >= {"open", "write", "fsync", "rename", "mkdir", "link", "unlink", "rmdir", "chmod", "fchmod"}
     assert any("/.records/" in what for what in operations)
     assert any("/cache/" in what for what in operations)
 

@@ -302,7 +302,7 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 
 
-_rename = os.rename  # what the test itself does is no point
+_rename, _unlink = os.rename, os.unlink  # what the test itself does is no point
 
 
 def die() -> None:
@@ -317,7 +317,7 @@ def fails(number: int) -> Callable[[], None]:
 
 
 def operations(name: str) -> list[str]:
-    """Every durable operation of a run without and, in another directory, with a filled cache; and of a start again."""
+    """Every durable operation of a run, of a start again, and of a run with a filled cache in another directory."""
     with _scratch() as place:
         faults = Faults()
         with faults.installed():
@@ -326,8 +326,9 @@ def operations(name: str) -> list[str]:
 
 
 def _thrice(name: str, root: Path) -> None:
-    """A run that makes everything, the same again, and one that takes everything from the cache."""
+    """A run that makes everything, one that misses a record, and one that takes everything from the cache."""
     run(name, root, "fake", jobs=1)
+    _unlink(root / "run/.records" / f"{min(records(root))}.json")
     run(name, root, "fake", jobs=1)
     _rename(root / "run", root / "first")
     run(name, root, "fake", jobs=1)
