@@ -10,9 +10,9 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from recast_dm.engine import jqworker
 from recast_dm.errors import Location, SpecError
 from recast_dm.model import Dir, Path, StepId, Value
-from recast_dm.spec import jq
 
 B64JSON = "b64json://"
 """A text that begins so is JSON in base64: yadage's typed leaves, as they are written down."""
@@ -133,17 +133,17 @@ def jq_all(program: str, value: Value, where: Location | None) -> list[Value]:
     """Everything that a jq program makes of a value. Paths pass through it as texts that begin with a slash."""
     plain = thaw(_without_tokens(value, where), lambda path: path.render({d.step: _token(d.step) for d in path.dirs()}))
     try:
-        found = jq.compiled(program).input_value(plain).all()
-        return [map_texts(freeze(item), _from_token) for item in found]
+        return [map_texts(freeze(item), _from_token) for item in jqworker.run(program, plain)]
     except ValueError as error:
-        said = " ".join(str(error).split()).removeprefix("jq: error: ")[:300]
-        raise SpecError(f"the jq program {_short(program)} fails: {said}", where=where) from None
+        raise SpecError(f"the jq program {_short(program)} fails: {error}", where=where) from None
     except RecursionError:
         raise SpecError(f"what the jq program {_short(program)} makes is nested too deep", where=where) from None
 
 
 def jq_first(program: str, value: Value, where: Location | None) -> Value:
-    """The first thing that a jq program makes of a value."""
+    """The first thing that a jq program makes of a value. Nothing is started for the identity."""
+    if program.strip() == ".":
+        return whole(value)
     found = jq_all(program, value, where)
     if not found:
         raise SpecError(f"the jq program {_short(program)} makes nothing", where=where)
@@ -153,10 +153,9 @@ def jq_first(program: str, value: Value, where: Location | None) -> Value:
 def jq_text(program: str, value: Value, render: Callable[[Path], str], where: Location | None) -> str:
     """What a jq program makes of a value, as JSON text; `render` says what a path is there."""
     try:
-        return str(jq.compiled(program).input_value(thaw(value, render)).text())
+        return jqworker.text(program, thaw(value, render))
     except ValueError as error:
-        said = " ".join(str(error).split()).removeprefix("jq: error: ")[:300]
-        raise SpecError(f"the jq program {_short(program)} fails: {said}", where=where) from None
+        raise SpecError(f"the jq program {_short(program)} fails: {error}", where=where) from None
 
 
 def _short(program: str) -> str:

@@ -21,10 +21,15 @@ from tests.conformance.generate import workflow_of
 from tests.conformance.judge import Verdict
 
 GENERATED = 300
+SHOWN = 3
+"""Specs that README names of each feature."""
 
 
 def main() -> int:
     arguments = _arguments()
+    if arguments.tables:
+        print(tables())
+        return 0
     began = time.monotonic()
     cases = tuple(case for case in corpus.cases() if not case.needs or _docker())
     with Upstream(judge.upstream_python()) as upstream:
@@ -51,7 +56,24 @@ def _docker() -> bool:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--generated", type=int, default=GENERATED, help="how many workflows are made at random")
+    parser.add_argument("--tables", action="store_true", help="only print the tables that README has")
     return parser.parse_args()
+
+
+def tables() -> str:
+    """README's tables: each feature of the language with specs that test it, and every intended deviation."""
+    specs: dict[str, list[str]] = {}
+    for case in corpus.cases():
+        for feature in case.features:
+            specs.setdefault(feature, []).append(case.name)
+    lines = ["| feature | tested by |", "|---|---|"]
+    for feature in sorted(specs, key=str.lower):
+        names = specs[feature]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        lines.append(f"| {feature} | {', '.join(f'`{name}`' for name in names[:SHOWN])}{more} |")
+    lines += ["", "| deviation | recast-dm | upstream yadage |", "|---|---|---|"]
+    lines += [f"| {name} | {each.ours} | {each.upstream} |" for name, each in corpus.deviations().items()]
+    return "\n".join(lines)
 
 
 def _said(name: str, verdict: Verdict) -> Verdict:
