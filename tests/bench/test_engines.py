@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import engines, runs
+from tests.bench import engines, overhead, runs
 
 FACTORIES = (engines.ours, engines.yadage, engines.snakemake, engines.cwltool, engines.xargs)
 CASES = [
@@ -35,6 +35,12 @@ def test_ours_resumes_verifies_and_plans_what_it_ran(tmp_path):
     for option in ((), ("--verify",), ("--dry-run",)):
         runs.start(engines.ours(*option), place)
     assert log.read_text().split() == ["ran"] * 3
+
+
+def test_the_runs_that_are_resumed_hold_a_file_a_step(tmp_path, capsys):
+    overhead.again(tmp_path / "place", 3)
+    assert len(list((tmp_path / "place/finished").glob("s0/*/done.txt"))) == 3
+    assert "resume with `--verify`" in capsys.readouterr().out
 
 
 def test_what_takes_too_long_is_ended_and_said_to_be(tmp_path):
