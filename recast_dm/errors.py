@@ -50,7 +50,8 @@ class RecastError(Exception):
     kind: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, where: Location | None = None, hint: str | None = None) -> None:
-        self.message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
+        long = len(message) > LONGEST
+        self.message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}" if long else message
         super().__init__(self.message)
         self.where = where
         self.hint = hint

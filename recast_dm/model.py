@@ -168,9 +168,38 @@ class ParMount:
     where: Location
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a step is treated: how often it is tried again, how long it may take (seconds), what it may use (bytes).
+
+    None is whatever the next wider policy says.
+    """
+
+    retries: int | None = None
+    timeout: float | None = None
+    cpus: float | None = None
+    memory: int | None = None
+
+    def over(self, wider: Policy) -> Policy:
+        """This policy, with what it leaves open taken from a wider one.
+
+        >>> Policy(retries=1).over(Policy(retries=3, timeout=60.0))
+        Policy(retries=1, timeout=60.0, cpus=None, memory=None)
+        """
+        return Policy(
+            retries=wider.retries if self.retries is None else self.retries,
+            timeout=wider.timeout if self.timeout is None else self.timeout,
+            cpus=wider.cpus if self.cpus is None else self.cpus,
+            memory=wider.memory if self.memory is None else self.memory,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class DockerEnvironment:
-    """yadage's `docker-encapsulated`. `workdir` is where the command starts: None is the image's own directory."""
+    """yadage's `docker-encapsulated`. `workdir` is where the command starts: None is the image's own directory.
+
+    Of its `resources`, `asked` are the limits, `unprovided` the names of what nothing here provides.
+    """
 
     image: str
     imagetag: str = "latest"
@@ -178,7 +207,8 @@ class DockerEnvironment:
     env: Mapping[str, str] = field(default_factory=dict)
     workdir: str | None = None
     par_mounts: tuple[ParMount, ...] = ()
-    resources: tuple[Any, ...] = ()
+    asked: Policy = field(default_factory=Policy)
+    unprovided: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -441,32 +471,6 @@ class Step:
         found = dict.fromkeys(d.step for path in paths_in(self.parameters) for d in path.dirs())
         found.pop(self.id, None)
         return tuple(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How a step is treated: how often it is tried again, how long it may take (seconds), what it may use (bytes).
-
-    None is whatever the next wider policy says.
-    """
-
-    retries: int | None = None
-    timeout: float | None = None
-    cpus: float | None = None
-    memory: int | None = None
-
-    def over(self, wider: Policy) -> Policy:
-        """This policy, with what it leaves open taken from a wider one.
-
-        >>> Policy(retries=1).over(Policy(retries=3, timeout=60.0))
-        Policy(retries=1, timeout=60.0, cpus=None, memory=None)
-        """
-        return Policy(
-            retries=wider.retries if self.retries is None else self.retries,
-            timeout=wider.timeout if self.timeout is None else self.timeout,
-            cpus=wider.cpus if self.cpus is None else self.cpus,
-            memory=wider.memory if self.memory is None else self.memory,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
     argv: tuple[str, ...] = ("sh", "-c", f"{setup}{text}")
     if not isinstance(process, Command):
         argv = ("sh", "-c", f"{setup}{process.interpreter}") if setup else tuple(shlex.split(process.interpreter))
+    _demand_no_nul(step, (*argv, *(docker.env.values() if docker else ())))
     if docker is None:
         return Invocation(argv, stdin, env, warnings=warnings)
     return Invocation(
@@ -81,6 +82,12 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
         {mount.mountpath: _content(step, mount.jqscript, places) for mount in docker.par_mounts},
         warnings,
     )
+
+
+def _demand_no_nul(step: Step, words: Sequence[str]) -> None:
+    """A NUL ends every text that a process is given."""
+    if any("\0" in word for word in words):
+        raise SpecError(f"the command of {step.id}, or its environment, holds a NUL", where=step.spec.where)
 
 
 def _demand_plain(step: Step, script: Script, words: Mapping[Field, tuple[str, ...]]) -> None:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from recast_dm import store
 from recast_dm.engine import events
 from recast_dm.model import DockerEnvironment, HostEnvironment, Step, StepId
 
@@ -29,6 +30,8 @@ class Journal:
     def __enter__(self) -> Journal:
         with contextlib.suppress(OSError):  # a full disk stops the work, not the telling
             self._file = self._path.open("ab", buffering=0)
+            if store.tail(self._path, 1) not in (b"", b"\n"):  # the runner before was killed in the middle of a line
+                self._file.write(b"\n")
         return self
 
     def __exit__(self, *_: object) -> None:

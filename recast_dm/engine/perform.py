@@ -23,9 +23,17 @@ from recast_dm.engine import command, events, publishers, values
 from recast_dm.engine import key as keys
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.publishers import Files
-from recast_dm.engine.request import Ask, Request, limits, resources
+from recast_dm.engine.request import Ask, Request, limits
 from recast_dm.engine.rundir import Record, RunDirectory
-from recast_dm.errors import IntegrityError, Interrupted, StepFailed, ToolMissing, UsageError, storage_error
+from recast_dm.errors import (
+    IntegrityError,
+    Interrupted,
+    StepFailed,
+    StorageError,
+    ToolMissing,
+    UsageError,
+    storage_error,
+)
 from recast_dm.model import (
     INIT,
     DockerEnvironment,
@@ -172,7 +180,10 @@ class Worker:
         store.fsync_directory(place.parent)
         record = self._recorded(prepared, tree, execution, None)
         if self._tools.cache and prepared.image is not None:
-            self._tools.cache.put(prepared.key, tree, place, execution)
+            try:
+                self._tools.cache.put(prepared.key, tree, place, execution)
+            except StorageError as error:  # the run does not need it
+                self._observer(events.Warned(f"{step.id} is not cached: {error.message}"))
         return record
 
     def _hand_over(self, step: Step, work: Path) -> tuple[int, int] | None:
@@ -288,8 +299,7 @@ class Worker:
         environment = step.spec.environment
         if not isinstance(environment, DockerEnvironment):
             return ()
-        _, unknown = resources(environment.resources, step)
-        return tuple(f"{step.id}: the resource {name!r} is not provided here" for name in unknown)
+        return tuple(f"{step.id}: the resource {name!r} is not provided here" for name in environment.unprovided)
 
     def _place(self, source: StepId) -> Path:
         if source != INIT:
@@ -302,7 +312,7 @@ class Worker:
             return
         if self.stop.is_set():
             raise Interrupted(f"{step.id} was interrupted")
-        no_space = shutil.disk_usage(job.workdir).free < FULL
+        no_space = _is_full(job.workdir)
         shutil.rmtree(job.workdir, ignore_errors=True)
         if no_space:
             raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), job.workdir), f"finish {step.id}")
@@ -386,6 +396,12 @@ def _written(files: Mapping[str, str], attempt: Path) -> tuple[tuple[Path, str],
         path.chmod(0o444)
         found.append((path, mountpath))
     return tuple(found)
+
+
+def _is_full(place: Path) -> bool:
+    """Whether a filesystem has no room for more bytes, or for more files."""
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize < FULL or (status.f_files > 0 and status.f_favail == 0)
 
 
 def _failure(step: Step, job: Job, outcome: Outcome) -> StepFailed:

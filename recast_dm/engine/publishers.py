@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from recast_dm.engine.values import decoded, formatted, freeze, item, joined, jq_first, map_texts, thaw, whole
+from recast_dm.engine.values import bounded, decoded, formatted, freeze, item, joined, jq_first, map_texts, thaw, whole
 from recast_dm.errors import SpecError, StepFailed
 from recast_dm.model import (
     INIT,
@@ -67,7 +67,7 @@ def publish_init(initdata: Mapping[str, Any], files: Collection[str] | None) -> 
     >>> publish_init({"yields": "yields.yaml", "n": 3.0}, ["yields.yaml"])["yields"].render({INIT: "/inputs/0"})
     '/inputs/0/yields.yaml'
     """
-    published = {key: whole(decoded(freeze(value))) for key, value in initdata.items()}
+    published = {key: whole(decoded(freeze(value))) for key, value in bounded(initdata).items()}
     if files is None:
         return published
     found = _search(published, INIT, Files(frozenset(files)), glob=True)
@@ -115,21 +115,25 @@ def _search(value: Value, base: StepId, files: Files, *, glob: bool, exact: bool
 
 def _matches(name: str, pattern: str) -> bool:
     """Shell wildcards, segment by segment; `**` spans directories; hidden names need a literal dot."""
-    return _match_segments(name.split("/"), pattern.split("/"))
+    names = name.split("/")
+    reached = {0}  # how many segments of the name the pattern may have taken so far
+    for segment in pattern.split("/"):
+        reached = _taken(names, segment, reached)
+    return len(names) in reached
 
 
-def _match_segments(names: list[str], patterns: list[str]) -> bool:
-    if not patterns:
-        return not names
-    if patterns[0] == "**":
-        if _match_segments(names, patterns[1:]):
-            return True
-        return bool(names) and not names[0].startswith(".") and _match_segments(names[1:], patterns)
-    if not names or not fnmatch.fnmatchcase(names[0], patterns[0]):
-        return False
-    if names[0].startswith(".") and not patterns[0].startswith("."):
-        return False
-    return _match_segments(names[1:], patterns[1:])
+def _taken(names: list[str], segment: str, reached: set[int]) -> set[int]:
+    if segment != "**":
+        return {n + 1 for n in reached if n < len(names) and _match_segment(names[n], segment)}
+    taken = set(reached)
+    for n in range(min(reached, default=len(names)), len(names)):
+        if n in taken and not names[n].startswith("."):
+            taken.add(n + 1)
+    return taken
+
+
+def _match_segment(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern) and (pattern.startswith(".") or not name.startswith("."))
 
 
 def prepublish(step: Step) -> Value | None:

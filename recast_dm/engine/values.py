@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from recast_dm.engine import jqworker
 from recast_dm.errors import Location, SpecError
 from recast_dm.model import Dir, Path, StepId, Value
 
+MAX_DEPTH = 200
+MAX_BITS = 4000
 B64JSON = "b64json://"
 """A text that begins so is JSON in base64: yadage's typed leaves, as they are written down."""
 _OPEN, _CLOSE = "\ue000", "\ue001"
@@ -80,9 +83,30 @@ def decoded(value: Value, where: Location | None = None) -> Value:
             document = json.loads(base64.b64decode(text.replace(B64JSON, ""), validate=True), parse_constant=_refuse)
         except (ValueError, binascii.Error, RecursionError):
             raise SpecError(f"{text[:40]!r} is not JSON in base64", where=where) from None
-        return freeze(document)
+        return freeze(bounded(document, where))
 
     return map_texts(value, leaf)
+
+
+def bounded(document: Any, where: Location | None = None) -> Any:
+    """A plain document that can be written as JSON: not nested too deep, its numbers finite and of bearable size."""
+    level, depth = [document], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise SpecError(f"a value is nested more than {MAX_DEPTH} levels deep", where=where)
+        for item in level:
+            if isinstance(item, float) and not math.isfinite(item):
+                raise SpecError(f"{item} is no number that JSON can hold", where=where)
+            if isinstance(item, int) and item.bit_length() > MAX_BITS:
+                raise SpecError("a number has thousands of digits", where=where)
+        level = [
+            inner
+            for item in level
+            if isinstance(item, list | tuple | Mapping)
+            for inner in (item.values() if isinstance(item, Mapping) else item)
+        ]
+    return document
 
 
 def _refuse(name: str) -> Any:
@@ -170,6 +194,8 @@ def _without_tokens(value: Value, where: Location | None) -> Value:
     def leaf(text: str) -> Value:
         if _OPEN in text or _CLOSE in text:
             raise SpecError("a text holds U+E000 or U+E001, which stand for directories inside jq", where=where)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise SpecError("a text holds half a character, which jq cannot carry", where=where)
         return text
 
     return map_texts(value, leaf)

@@ -8,16 +8,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from recast_dm import store
+from recast_dm import config, store
 from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.model import Image
-from recast_dm.runtimes import About, Job, Outcome, Reason, runner_lives
+from recast_dm.runtimes import About, Job, Outcome, Reason, runner_id, runner_lives
+from recast_dm.runtimes.marks import marked, marks
 
 RUN_LABEL = "org.recast-dm.run"
 RUNNER_LABEL = "org.recast-dm.runner"
@@ -145,6 +148,7 @@ class Docker:
                     stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
+                    env={**config.environment(), **marks(job.run, job.runner)},
                     start_new_session=True,  # Ctrl-C reaches us, and we end the container
                 ) as process,
                 _Deadline(job, lambda: self._kill(job.name)) as deadline,
@@ -197,6 +201,7 @@ class Docker:
         import requests
 
         count = 0
+        _end_orphans(run)
         try:
             for container in self._engine().containers.list(all=True, filters={"label": RUN_LABEL}):
                 labels = container.labels
@@ -210,6 +215,14 @@ class Docker:
         except (docker.errors.DockerException, requests.RequestException, ToolMissing):
             return count  # an engine that is gone has no containers to leave behind
         return count
+
+
+def _end_orphans(run: str) -> None:
+    """Ends what a dead runner left of `docker run` itself: it may still be about to make its container."""
+    for pid, runner in marked(run):
+        if runner != runner_id():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 class _Deadline:

@@ -13,14 +13,12 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from recast_dm.errors import RecastError, StepFailed, ToolMissing, storage_error
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, Reason
-
-RUN_VARIABLE = "RECAST_DM_RUN"
+from recast_dm.runtimes.marks import marked, marks
 
 
 class Host:
@@ -36,7 +34,7 @@ class Host:
         return None
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:  # noqa: ARG002  # what it says is in the log
-        env = {**self._environ, **job.env, RUN_VARIABLE: job.run}
+        env = {**self._environ, **job.env, **marks(job.run, job.runner)}
         try:
             with job.log.open("wb") as log:
                 process = subprocess.Popen(
@@ -80,7 +78,7 @@ class Host:
     def sweep(self, run: str) -> int:
         """Ends every process that carries the id of a run."""
         count = 0
-        for pid in _marked(f"{RUN_VARIABLE}={run}".encode()):
+        for pid, _ in marked(run):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
                 count += 1
@@ -99,14 +97,3 @@ def _unstarted(job: Job, error: OSError | ValueError) -> RecastError:
 def _end(pid: int) -> None:
     with contextlib.suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _marked(marker: bytes) -> Iterator[int]:
-    for place in Path("/proc").iterdir():
-        if not place.name.isdecimal() or int(place.name) == os.getpid():
-            continue
-        try:
-            if marker in (place / "environ").read_bytes().split(b"\0"):
-                yield int(place.name)
-        except OSError:
-            continue  # it has ended, or is somebody else's

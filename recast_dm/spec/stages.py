@@ -32,6 +32,7 @@ MAX_NAME = 100
 """Characters in a stage's name: it names directories and containers."""
 _UNREAD = OutputSelector(query=INIT.stage, output=None, many=False)
 """Stands for a parameter that cannot be read, so that nobody calls its name unknown."""
+MAX_BYTES = 200
 _SELECTORS = ("step", "stages", "steps")
 _BODIES = ("step", "workflow", "cases")
 _KEYS = {
@@ -229,6 +230,8 @@ def _name(node: Node) -> str:
     name = shape.text(node, "a stage's name")
     if not name.isprintable() or len(name) > MAX_NAME or "/" in name or name.startswith("."):
         raise SpecError(f"a stage cannot be called {name!r}: it names a directory", where=node.where)
+    if len(name.encode("utf-8", "replace")) > MAX_BYTES or name == "run.json":
+        raise SpecError(f"a stage cannot be called {name!r}: its directory would have that name", where=node.where)
     if not name or name.isdecimal():
         raise SpecError(f"a stage cannot be called {name!r}: that is a step's number", where=node.where)
     return name

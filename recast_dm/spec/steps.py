@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import string
 from collections.abc import Collection, Iterator, Mapping
 
@@ -21,17 +23,20 @@ from recast_dm.model import (
     ManualPublisher,
     NoEnvironment,
     ParMount,
+    Policy,
     Process,
     Publisher,
     Script,
     StepSpec,
 )
-from recast_dm.spec import jq, shape, template
+from recast_dm.spec import jq, resources, shape, template
 from recast_dm.spec.problems import Problems
 from recast_dm.spec.text import Node
 
 SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "/usr/bin/bash", "dash", "/bin/dash"})
 WORKDIR = "workdir"
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,499}(?<![/.:@-])")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _RAW = "set `compat: raw` for this stage under `steps` in recast.yml to substitute text as it is"
 
 
@@ -78,9 +83,13 @@ def _script(node: Node, what: str, raw: bool) -> Script:
     script = shape.need(node, "script", what)
     given = shape.mapping(node, what).get("interpreter")
     interpreter = shape.text(given, "interpreter") if given else "sh"
-    words = interpreter.split()
-    if not words:
-        raise SpecError("the interpreter is empty", where=(given or node).where, hint="write sh, bash or another one")
+    try:
+        words = shlex.split(interpreter)
+    except ValueError:
+        words = []
+    if not words or "\0" in interpreter:
+        where = (given or node).where
+        raise SpecError(f"{interpreter!r} is no interpreter", where=where, hint="write sh, bash or another one")
     if words[0] in SHELLS or raw:
         return Script(template.parse(shape.text(script, "script"), script.where, raw=raw), interpreter)
     return Script(template.parse(shape.text(script, "script"), script.where, raw=True), interpreter, foreign=True)
@@ -124,6 +133,10 @@ def _docker(node: Node, what: str, problems: Problems) -> DockerEnvironment:
     entries = shape.mapping(node, what)
     tag = entries.get("imagetag")
     workdir = entries.get("workdir")
+    listed = entries.get("resources")
+    asked, unprovided = resources.read(listed) if listed and listed.value is not None else (Policy(), ())
+    for name in unprovided:
+        problems.warn(f"the resource {name!r} is not provided here", entries["resources"].where)
     environment = DockerEnvironment(
         image=shape.text(shape.need(node, "image", what), "image"),
         imagetag=_tag(tag) if tag else "latest",
@@ -131,10 +144,13 @@ def _docker(node: Node, what: str, problems: Problems) -> DockerEnvironment:
         env=_env(entries["env"]) if "env" in entries else {},
         workdir=shape.text(workdir, "workdir") if workdir and workdir.value is not None else None,
         par_mounts=tuple(_par_mount(item) for item in _items(entries, "par_mounts")),
-        resources=tuple(item.plain() for item in _items(entries, "resources")),
+        asked=asked,
+        unprovided=unprovided,
     )
-    if not environment.image or environment.image.startswith("-"):
+    if not _IMAGE.fullmatch(environment.image):
         raise SpecError(f"{environment.image!r} is no image's name", where=entries["image"].where)
+    if tag and not _TAG.fullmatch(environment.imagetag):
+        raise SpecError(f"{environment.imagetag!r} is no image's tag", where=tag.where)
     if environment.imagetag == "latest":
         problems.warn(
             f"the image {environment.reference} means another one tomorrow",
@@ -174,8 +190,10 @@ def _par_mount(node: Node) -> ParMount:
     script = shape.need(node, "jqscript", "a par_mount")
     mountpath = shape.need(node, "mountpath", "a par_mount")
     path = shape.text(mountpath, "mountpath")
-    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+    if not path.startswith("/") or "\0" in path or {".", ".."} & set(path.split("/")):
         raise SpecError(f"{path!r} is no absolute path in a container", where=mountpath.where)
+    if path.rstrip("/") in ("", "/workdir", "/inputs") or path.startswith("/inputs/") or path.endswith("/"):
+        raise SpecError(f"no file can be mounted at {path!r}: directories lie there", where=mountpath.where)
     return ParMount(jq.program(shape.text(script, "jqscript"), script.where), path, node.where)
 
 

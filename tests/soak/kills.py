@@ -40,7 +40,7 @@ from recast_dm.model import Workflow
 from recast_dm.runtimes import Job
 from recast_dm.runtimes.docker import RUN_LABEL, Docker
 from recast_dm.runtimes.fake import FakeRuntime
-from recast_dm.runtimes.host import RUN_VARIABLE
+from recast_dm.runtimes.marks import RUN_VARIABLE
 from recast_dm.spec import text
 
 NAME = "kills"

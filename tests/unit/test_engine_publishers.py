@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,3 +233,34 @@ def test_base64_in_constants_is_what_it_stands_for():
 def test_a_step_that_starts_nothing_only_says_names():
     step = plan(quick("one", {"o": "{workdir}/never"}))["one/0"]
     publishers.check_published(step, publishers.publish(step, NO_FILES), NO_FILES)
+
+
+def test_wildcards_take_time_by_their_length_only():
+    """Eleven segments each way took more than a minute when `**` was tried out in every way."""
+    deep = "/".join("d" * 12)
+    began = time.monotonic()
+    assert publishers.Files(frozenset({deep})).match("**/" * 20 + "x") == []
+    assert publishers.Files(frozenset({f"{deep}/x"})).match("**/" * 20 + "x") == [f"{deep}/x"]
+    assert time.monotonic() - began < 10
+
+
+@given(st.lists(st.sampled_from(["a", "b", ".h", "ab"]), min_size=1, max_size=4), st.data())
+def test_wildcards_match_as_tried_out_in_every_way(names, data):
+    patterns = data.draw(st.lists(st.sampled_from(["**", "*", "a", "a*", ".*", "?"]), min_size=1, max_size=4))
+
+    def fits(names, patterns):
+        if not patterns:
+            return not names
+        if patterns[0] == "**":
+            return fits(names, patterns[1:]) or (
+                bool(names) and not names[0].startswith(".") and fits(names[1:], patterns)
+            )
+        return (
+            bool(names)
+            and fnmatch.fnmatchcase(names[0], patterns[0])
+            and (patterns[0].startswith(".") or not names[0].startswith("."))
+            and fits(names[1:], patterns[1:])
+        )
+
+    name = "/".join(names)
+    assert (name in publishers.Files(frozenset({name})).match("/".join(patterns))) == fits(names, patterns)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from workbench import IMAGE, Bench, plan, shell, stage, substage, workflow
 
 from recast_dm import config
-from recast_dm.engine.request import limits, resources
+from recast_dm.engine.request import limits
 from recast_dm.errors import SpecError
 from recast_dm.model import Policy
 from recast_dm.runtimes import Limits
+from recast_dm.spec import resources, text
 from recast_dm.spec.quantity import quantity
 
-STEP = plan(stage("one", "true", {}, {}))["one/0"]
 policies = st.builds(
     Policy,
     retries=st.none() | st.integers(0, 3),
@@ -58,6 +60,10 @@ def test_no_quantities(text):
         quantity(text)
 
 
+def node(value):
+    return text.parse(json.dumps(value), "w.yml")
+
+
 class TestResources:
     def test_what_they_ask_for(self):
         asked = (
@@ -68,7 +74,7 @@ class TestResources:
             {"cvmfs": ["atlas.cern.ch"]},
             "kerberos",
         )
-        policy, unknown = resources(asked, STEP)
+        policy, unknown = resources.read(node(asked))
         assert policy == Policy(memory=8 * 2**30, cpus=0.5, timeout=3600.0)
         assert unknown == ("cvmfs", "kerberos")
 
@@ -88,9 +94,9 @@ class TestResources:
     )
     def test_what_is_no_quantity(self, entry):
         """docker takes a limit of 0 for none at all."""
-        with pytest.raises(SpecError, match=r"the resource kubernetes_\w+ of one/0 is") as caught:
-            resources((entry,), STEP)
-        assert caught.value.where == STEP.spec.where
+        with pytest.raises(SpecError, match=r"the resource kubernetes_\w+ is") as caught:
+            resources.read(node([entry]))
+        assert str(caught.value.where) == f"w.yml:1:{len(next(iter(entry))) + 7}"
 
     def test_limits(self, monkeypatch):
         monkeypatch.setattr(config, "processors", lambda: 2)

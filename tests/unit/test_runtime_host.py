@@ -18,7 +18,8 @@ from recast_dm.engine import events
 from recast_dm.errors import StepFailed, StorageError, ToolMissing, UsageError
 from recast_dm.model import Policy
 from recast_dm.runtimes import Job, Runtime, runner_id
-from recast_dm.runtimes.host import RUN_VARIABLE, Host
+from recast_dm.runtimes.host import Host
+from recast_dm.runtimes.marks import RUN_VARIABLE
 
 ENVIRON = {"PATH": os.environ["PATH"], "GIVEN": "yes"}
 

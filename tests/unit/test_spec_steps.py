@@ -14,6 +14,7 @@ from recast_dm.model import (
     Instructions,
     NoEnvironment,
     ParMount,
+    Policy,
     Script,
     StepSpec,
 )
@@ -68,10 +69,10 @@ class TestProcesses:
         assert isinstance(process, Script)
         assert process.interpreter == "sh"
 
-    @pytest.mark.parametrize("interpreter", ["", "  "])
+    @pytest.mark.parametrize("interpreter", ["", "  ", "sh '", "sh\0"])
     def test_an_interpreter_is_a_word(self, interpreter):
         script = {"process_type": "interpolated-script-cmd", "script": "a", "interpreter": interpreter}
-        assert refusal(process=script).message == "the interpreter is empty"
+        assert refusal(process=script).message == f"{interpreter!r} is no interpreter"
 
     def test_parameters_that_only_running_can_tell(self):
         assert good(parameters=None).process is not None
@@ -110,7 +111,8 @@ class TestEnvironments:
         (mount,) = environment.par_mounts
         assert isinstance(mount, ParMount)
         assert (mount.jqscript, mount.mountpath) == (".", "/p")
-        assert environment.resources == ("kerberos", {"kubernetes_memory_limit": "1Gi"})
+        assert environment.unprovided == ("kerberos",)
+        assert environment.asked == Policy(memory=2**30)
 
     @pytest.mark.parametrize("key", ["par_mounts", "resources", "workdir"])
     def test_nothing_is_nothing(self, key):
