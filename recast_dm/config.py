@@ -54,7 +54,7 @@ def container_user() -> tuple[int, int]:
     return (uid, gid) if uid != 0 else (UNPRIVILEGED_UID, UNPRIVILEGED_UID)
 
 
-def cpu_features() -> dict[str, str | list[str]]:
+def cpu_features() -> dict[str, str]:
     """The processor's name and feature flags: results are byte-identical only where these agree."""
     name, flags = "unknown", ""
     try:
@@ -66,4 +66,4 @@ def cpu_features() -> dict[str, str | list[str]]:
                 flags = value
     except OSError:
         pass
-    return {"model": name, "flags": sorted(flags.split())}
+    return {"model": name, "flags": " ".join(sorted(flags.split()))}

@@ -81,10 +81,15 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Replaces the file at `path` by `data`, durably. Raises StorageError (no space, not writable)."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
+        try:
+            file = temporary.open("xb", buffering=0)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = temporary.open("xb", buffering=0)
+        with file:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
             os.fsync(file.fileno())
         temporary.rename(path)
         fsync_directory(path.parent)

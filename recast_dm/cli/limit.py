@@ -24,6 +24,8 @@ _QUANTITY = {
 
 def plots(result: Result) -> tuple[Path, ...]:
     """Draws the result's spectrum into the run directory."""
+    if result.limit is None:
+        return ()
     from recast_dm.report import spectrum
 
     try:

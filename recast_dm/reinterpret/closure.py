@@ -58,6 +58,7 @@ def same_point(model: str, published: Mapping[str, float], parameters: Mapping[s
     >>> same_point("spin1-axial", {"m_med": 2000, "m_dm": 1}, here)
     True
     """
+
     whole = signals.find(model).point(published).parameters()
     return whole.keys() == parameters.keys() and all(
         math.isclose(parameters[name], value, rel_tol=1e-9) for name, value in whole.items()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recast_dm import signals
 from recast_dm.backends import Backend
@@ -20,6 +20,9 @@ from recast_dm.reinterpret.closure import Closure, compare
 from recast_dm.reinterpret.subject import Subject
 from recast_dm.spec.analysis import Analysis
 from recast_dm.statistics import NO_CONVERGENCE, Limit, read_limit
+
+if TYPE_CHECKING:
+    from recast_dm import signals
 
 LIMIT_RESULT = "limit"
 """The entry of recast.yml's `results` that holds a limit stage's document."""
@@ -122,6 +125,8 @@ def result_file(directory: Path, relpath: str) -> Path:
 
 def point_of(model_name: str, values: Mapping[str, object]) -> tuple[Point, Mapping[str, Any]]:
     """A checked point of a model, and what the model feeds there. Raises UsageError."""
+    from recast_dm import signals  # only where a point has a model
+
     model = signals.find(model_name)
     point = model.point(values)
     return Point(model_name, point.parameters(), model.validity(point), model.record.order), model.feeds(point)
@@ -132,6 +137,8 @@ def example_inputs(analysis: Analysis) -> dict[str, Any]:
 
     Raises UsageError when the example or a closure point is not one that its model has.
     """
+    from recast_dm import signals
+
     for published in analysis.closure:
         if published.model in signals.names():
             signals.find(published.model).point(published.parameters)

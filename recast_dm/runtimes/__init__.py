@@ -139,6 +139,7 @@ def find(name: str) -> Runtime:
 
     Raises UsageError for an unknown name, ToolMissing when it does not work here.
     """
+
     known = {point.name: point for point in entry_points(group="recast_dm.runtimes")}
     if name == "auto":
         missing: ToolMissing | None = None

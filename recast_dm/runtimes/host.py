@@ -10,10 +10,12 @@ import contextlib
 import errno
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from recast_dm.errors import RecastError, StepFailed, ToolMissing, storage_error
 from recast_dm.model import Image
@@ -39,6 +41,7 @@ class Host:
             with job.log.open("wb") as log:
                 process = subprocess.Popen(
                     job.argv,
+                    executable=_program(job.argv[0], env.get("PATH")),
                     cwd=job.cwd or job.workdir,
                     env=env,
                     stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
@@ -92,6 +95,12 @@ def _unstarted(job: Job, error: OSError | ValueError) -> RecastError:
             hint="a command may hold no NUL, and about 100 kB: hand long values over in a file",
         )
     return storage_error(error, f"run {shlex.join(job.argv)[:200]}")
+
+
+@cache
+def _program(name: str, path: str | None) -> str:
+    """Where a program is: looked up once, not by every start. What is not there is named when it is started."""
+    return shutil.which(name, path=path) or name
 
 
 def _end(pid: int) -> None:

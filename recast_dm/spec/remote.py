@@ -12,10 +12,8 @@ the commands that run.
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
 import re
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -250,6 +248,8 @@ class Fetcher:
         from urllib3.exceptions import LocationParseError, ReadTimeoutError
 
         host = urlsplit(shown(url)).netloc
+        import ssl  # with requests, only where something is fetched
+
         untrusted = _cause(error, ssl.SSLError)
         if untrusted is not None or isinstance(error, requests.exceptions.SSLError):
             reason = getattr(untrusted, "verify_message", "") or getattr(untrusted, "reason", "") or "TLS failed"
@@ -315,6 +315,8 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
+        import ipaddress
+
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
