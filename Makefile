@@ -35,10 +35,12 @@ test: venv images ## set everything up; run all tests (more arguments: make test
 	@containers/build.sh tests/containers/*/
 	$(RUN) python -m pytest $(PYTEST_ARGS)
 
-conformance: venv ## the corpus and generated workflows on upstream yadage and on our engine
+conformance: venv images ## the corpus and generated workflows on upstream yadage and on our engine
+	@containers/build.sh tests/containers/*/
 	$(RUN) python -m tests.conformance
 
-soak: venv ## every long campaign to its total, going on where it stopped
+soak: venv images ## every long campaign to its total, going on where it stopped
+	@containers/build.sh tests/containers/*/
 	$(RUN) python -m tests.soak
 
 lint: venv ## ruff, mypy, import-linter, shellcheck
