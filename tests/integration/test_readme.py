@@ -62,3 +62,12 @@ def test_every_room_that_readme_names_exists(name: str) -> None:
 def test_readme_names_every_room() -> None:
     rooms = {path.parent.name for path in (ROOT / "recast_dm").glob("*/__init__.py")}
     assert rooms == {name.rstrip("/") for name in re.findall(r"^\| `([a-z_]+/)`", README, flags=re.MULTILINE)}
+
+
+def test_the_tables_of_the_language_are_those_of_the_corpus() -> None:
+    """`python -m tests.conformance --tables` prints them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.conformance", "--tables"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for table in done.stdout.strip().split("\n\n"):
+        assert table in README
