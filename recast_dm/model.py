@@ -486,6 +486,8 @@ class Image:
     diff_ids: tuple[str, ...]
     platform: str
     registry_digest: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What else reaches a process: the variables (`env`) and the directory (`workdir`) that the image sets."""
 
     def document(self) -> dict[str, Any]:
         return {
@@ -494,6 +496,7 @@ class Image:
             "diff_ids": list(self.diff_ids),
             "registry_digest": self.registry_digest,
             "platform": self.platform,
+            "config": dict(self.config),
         }
 
     @classmethod
@@ -504,4 +507,5 @@ class Image:
             diff_ids=tuple(document["diff_ids"]),
             platform=document["platform"],
             registry_digest=document.get("registry_digest"),
+            config=document.get("config", {}),
         )

@@ -157,6 +157,66 @@ class Tree:
         )
 
 
+def materialise(root: Path, seen_as: str | None = None) -> list[str]:
+    """Replaces the links of a finished tree by what they lead to, as far as that lies in the tree itself.
+
+    `seen_as` is where whoever made a link saw the tree (`/workdir`). A link that leads elsewhere, nowhere, or around
+    in a circle is removed: gives the names of those.
+    """
+    top = root.resolve()
+    lost = []
+    for directory, names, files in os.walk(root, topdown=False):
+        for name in sorted([*names, *files]):
+            link = Path(directory) / name
+            if not link.is_symlink():
+                continue
+            target = _target(link, top, seen_as)
+            link.unlink()
+            if target is None:
+                lost.append(str(link.relative_to(root)))
+            elif target.is_dir():
+                shutil.copytree(target, link, symlinks=True, copy_function=_second_name)
+            else:
+                _second_name(str(target), str(link))
+    return lost
+
+
+def _target(link: Path, top: Path, seen_as: str | None) -> Path | None:
+    """What a link leads to, if that is a file or directory of the tree that does not hold the link."""
+    try:
+        said = str(link.readlink())
+        if seen_as and f"{said}/".startswith(f"{seen_as}/"):
+            said = f"{top}{said.removeprefix(seen_as)}"
+        target = (link.parent.resolve() / said).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    inside = target != top and target.is_relative_to(top) and not link.parent.resolve().is_relative_to(target)
+    return target if inside and (target.is_dir() or target.is_file()) else None
+
+
+def _second_name(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def init_tree(root: Path) -> Tree:
+    """The tree of init files: links that lead out of it and directories of runs do not belong to it."""
+    files = []
+    top = root.resolve()
+    for directory, names, found in os.walk(root, onerror=_unlisted):
+        names[:] = sorted(n for n in names if not (Path(directory) / n / "run.json").is_file())
+        for name in found:
+            path = Path(directory) / name
+            if path.is_file() and path.resolve().is_relative_to(top):
+                status = path.stat()
+                relative = str(path.relative_to(root))
+                executable = bool(status.st_mode & 0o100)
+                files.append(File(relative, status.st_size, sha256_file(path), executable, status.st_mtime_ns))
+    return Tree(tuple(sorted(files, key=lambda file: file.path)))
+
+
 def walk(root: Path) -> Iterator[tuple[str, Path]]:
     """Every file below a directory, sorted; links, special files and closed directories raise IntegrityError."""
     for directory, names, files in os.walk(root, onerror=_unlisted):

@@ -13,8 +13,8 @@ from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
 from recast_dm.engine.perform import Tools
 from recast_dm.engine.request import Ask, Request
-from recast_dm.errors import ToolMissing
-from recast_dm.model import Image, Policy, Workflow
+from recast_dm.errors import ToolMissing, UsageError
+from recast_dm.model import HostEnvironment, Image, Policy, Workflow
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.host import Host
 
@@ -53,6 +53,7 @@ class Local:
 
         An image that is not pinned is whatever its name means here now.
         """
+        self._demand_hosts(workflow)
         request = Request(
             workflow=workflow,
             initdata=initdata,
@@ -72,6 +73,15 @@ class Local:
             verify=self.verify,
         )
         return execute(request, directory=directory, tools=tools, jobs=self.jobs, keep_going=self.keep_going)
+
+    def _demand_hosts(self, workflow: Workflow) -> None:
+        """Says at once what would be found out after hours."""
+        hosts = [name for name, step in workflow.step_specs() if isinstance(step.environment, HostEnvironment)]
+        if hosts and not self.allow_host:
+            raise UsageError(
+                f"the stage {hosts[0]!r} starts processes of this machine (localproc-env)",
+                hint="--allow-host lets it; they may then do whatever you may do",
+            )
 
     def _images(self, workflow: Workflow, pinned: Mapping[str, Image]) -> dict[str, Image]:
         references = workflow.images()

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from recast_dm.cli import options, view
+from recast_dm.cli import chosen, options, view
 from recast_dm.errors import SpecError
 
 
@@ -17,6 +17,7 @@ def check(
     parameters: options.Parameters = None,
     toplevel: options.Toplevel = None,
     example: options.Example = None,
+    raw: options.Raw = None,
     allow_remote: options.AllowRemote = False,
     json: options.Json = False,
 ) -> None:
@@ -31,7 +32,9 @@ def check(
 
     fetch = options.fetcher(allow_remote)
     given = options.yaml_values(parameters, "-p")
-    found = look(source, toplevel=toplevel, example=example, fetch=fetch, init=given)
+    found = look(
+        chosen.specification(source), toplevel=toplevel, example=example, fetch=fetch, init=given, raw=raw or ()
+    )
     if json:
         view.document(
             {

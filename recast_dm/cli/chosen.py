@@ -76,3 +76,11 @@ def _suggestion(word: Path) -> str:
 
     names = [path.name for path in history.runs_in(options.RUNS)]
     return did_you_mean(word.name, names[-10:]) if names else f"there are none below {options.RUNS} either"
+
+
+def specification(source: str) -> str:
+    """What there is to read of a source: of a capsule its flattened workflow, of anything else itself."""
+    from recast_dm.capsule import layout
+
+    place = Path(source)
+    return str(place / layout.WORKFLOW) if (place / layout.MANIFEST).is_file() else source

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from uuid import uuid4
 
 import recast_dm
 from recast_dm import config, reinterpret, runtimes, store
@@ -14,8 +17,9 @@ from recast_dm.backends.local import Local
 from recast_dm.capsule import MANIFEST, open_capsule
 from recast_dm.cli import limit, options, progress, view
 from recast_dm.engine.cache import StepCache
+from recast_dm.engine.command import RAW
 from recast_dm.engine.events import Observer
-from recast_dm.errors import StorageError, UsageError
+from recast_dm.errors import StorageError, UsageError, storage_error
 from recast_dm.model import Policy
 from recast_dm.runtimes import Runtime
 from recast_dm.spec import remote, source
@@ -36,6 +40,7 @@ class Opening:
     initdir: Path | None = None
     initfiles: tuple[Path, ...] = ()
     allow_remote: bool = False
+    raw: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,8 @@ def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinte
     found = source.open_source(name, toplevel=opening.toplevel, example=opening.example, fetch=fetch)
     for note in found.notes:
         view.say(f"note: {note}")
-    if found.analysis is not None and opening.initdir is None and not opening.initfiles:
+    found = replace(found, relaxations={**found.relaxations, **dict.fromkeys(opening.raw, (RAW,))})
+    if found.analysis is not None and opening.initdir is None and not opening.initfiles and not opening.raw:
         return reinterpret.of_analysis(found.analysis, reinterpret.example_inputs(found.analysis))
     given = opening.initdir
     if given is not None and not given.is_dir():
@@ -96,21 +102,35 @@ def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinte
 
 
 def _prepared(found: source.Source, place: Path | None, fetch: remote.Fetch | None) -> Path | None:
-    """The init files of a source. What an earlier start of the run has prepared is taken as it is."""
-    if place is None or place.is_dir() or not (found.inputarchive or found.chosen):
-        return place if place is not None and place.is_dir() else found.initdir
-    temporary = place.with_name(f"{place.name}.{os.getpid()}")
+    """The init files of a source. Those that have to be unpacked or chosen are made anew for every start.
+
+    They keep their place in the run directory; where there is none (a dry run) they last as long as this process.
+    """
+    if not (found.inputarchive or found.chosen):
+        return found.initdir
+    if place is None:
+        scratch = tempfile.TemporaryDirectory(prefix="recast-dm-init-")
+        atexit.register(scratch.cleanup)
+        return source.prepare(found, Path(scratch.name) / "init", fetch)
+    temporary = place.with_name(f".init.{uuid4().hex}.tmp")
     store.make_directory(temporary.parent)
-    made = source.prepare(found, temporary, fetch)
-    if made != temporary:
-        return made
-    temporary.rename(place)
+    try:
+        source.prepare(found, temporary, fetch)
+        if place.is_dir() and store.init_tree(place).sha256 == store.init_tree(temporary).sha256:
+            return place
+        old = place.with_name(f".init.{uuid4().hex}.tmp")
+        if place.is_dir():
+            place.rename(old)
+        temporary.rename(place)
+        store.remove(old)
+    except OSError as error:
+        raise storage_error(error, "prepare the init files") from None
+    finally:
+        store.remove(temporary)
     return place
 
 
 def _with_files(subject: reinterpret.Subject, files: tuple[Path, ...]) -> reinterpret.Subject:
-    from dataclasses import replace
-
     from recast_dm.spec import shape, text
 
     initdata = dict(subject.initdata)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recast_dm.cli import options, view
+from recast_dm.cli import chosen, options, view
 
 Toplevel = Annotated[
     str | None,
@@ -45,7 +45,7 @@ def flatten(
     from recast_dm.errors import UsageError
     from recast_dm.spec import source
 
-    opened = source.open_source(spec, toplevel=toplevel, fetch=options.fetcher(allow_remote))
+    opened = source.open_source(chosen.specification(spec), toplevel=toplevel, fetch=options.fetcher(allow_remote))
     flat = source.flatten(opened)
     if output is not None:
         if output.is_dir() or (output.exists() and Path(spec).exists() and output.samefile(spec)):

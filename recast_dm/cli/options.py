@@ -54,6 +54,12 @@ Initdir = Annotated[Path | None, typer.Option(metavar="DIR", help="The init file
 InitFiles = Annotated[
     list[Path] | None, typer.Option("--inputs", metavar="FILE", help="Init parameters in a YAML file; repeat.")
 ]
+Raw = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--raw", metavar="STAGE", help="Substitute values as text in this stage (scan/fit), as upstream does; repeat."
+    ),
+]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", "-k", help="After a failure, do all that does not need it.")]
 Retries = Annotated[int, typer.Option(min=0, max=1000, help="Try a step that failed so often again.")]
 Timeout = Annotated[

@@ -14,6 +14,7 @@ def run(
     initdir: options.Initdir = None,
     toplevel: options.Toplevel = None,
     example: options.Example = None,
+    raw: options.Raw = None,
     workdir: options.Workdir = None,
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
@@ -48,6 +49,7 @@ def run(
         initdir=initdir,
         initfiles=tuple(inputs or ()),
         allow_remote=allow_remote,
+        raw=tuple(raw or ()),
     )
     settings = execution.Settings(
         backend=backend,

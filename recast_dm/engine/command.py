@@ -19,9 +19,16 @@ from recast_dm.errors import SpecError
 from recast_dm.model import Command, DockerEnvironment, Field, Path, Script, Step, StepId, Template, Value
 
 WORKDIR = "/workdir"
+SCRATCH = "/scratch"
+IN_SCRATCH = (
+    'd=${PWD%/}; cd /scratch 2>/dev/null && for f in "$d"/* "$d"/.[!.]*; do '
+    'if [ -e "$f" ]; then ln -s "$f" . 2>/dev/null; fi; done; unset d f OLDPWD; exec "$@"'
+)
+"""Goes from the image's own directory, which cannot be written to, into a scratch directory that shows all of it."""
 INPUTS = "/inputs"
 RAW = "compat: raw"
-_PLAIN = re.compile(r"[A-Za-z0-9_./:,+@-]+")
+_PLAIN = re.compile(r"[A-Za-z0-9_.:,+-]+(?:/[A-Za-z0-9_.:,+-]+)*|(?:/[A-Za-z0-9_.:,+-]+)+")
+_SUBSCRIPT = re.compile(r"\[.*(?:\$\(|`)", re.DOTALL)
 _SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")
 
 
@@ -29,13 +36,15 @@ _SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")
 class Invocation:
     """What is started: argv, its standard input, extra environment, where, and warnings for the user.
 
-    `cwd` None is the image's own directory. `files` are the contents of files to be mounted, by where.
+    `cwd` None is the image's own directory; with `scratch` the command finds that in a directory that it can write to,
+    and that is thrown away. `files` are the contents of files to be mounted, by where.
     """
 
     argv: tuple[str, ...]
     stdin: str | None
     env: Mapping[str, str]
     cwd: str | None = None
+    scratch: bool = False
     files: Mapping[str, str] | None = None
     warnings: tuple[str, ...] = ()
 
@@ -60,6 +69,8 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
     if isinstance(process, Script) and process.foreign and not raw:
         _demand_plain(step, process, words)
         raw = True
+    elif not raw:
+        _demand_no_subscript(step, words)
     try:
         text, env = _render(template, words, raw)
     except ValueError as error:
@@ -74,11 +85,14 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
     _demand_no_nul(step, (*argv, *(docker.env.values() if docker else ())))
     if docker is None:
         return Invocation(argv, stdin, env, warnings=warnings)
+    cwd = start(step, docker, places)
+    scratch = cwd is None or not f"{cwd}/".startswith((f"{WORKDIR}/", f"{INPUTS}/"))
     return Invocation(
-        argv,
+        ("sh", "-c", IN_SCRATCH, "sh", *argv) if scratch else argv,
         stdin,
         {**docker.env, **env},
-        _cwd(step, docker, places),
+        cwd,
+        scratch,
         {mount.mountpath: _content(step, mount.jqscript, places) for mount in docker.par_mounts},
         warnings,
     )
@@ -88,6 +102,21 @@ def _demand_no_nul(step: Step, words: Sequence[str]) -> None:
     """A NUL ends every text that a process is given."""
     if any("\0" in word for word in words):
         raise SpecError(f"the command of {step.id}, or its environment, holds a NUL", where=step.spec.where)
+
+
+def _demand_no_subscript(step: Step, words: Mapping[Field, tuple[str, ...]]) -> None:
+    """Shells evaluate `a[$(cmd)]` wherever they take a text for a number: in `[[ -gt ]]`, `let`, `$((...))`.
+
+    Where a value will go cannot be known, so such a value is refused.
+    """
+    for field, given in words.items():
+        if any(_SUBSCRIPT.search(word) for word in given):
+            raise SpecError(
+                f"the parameter {field.name!r} of {step.id} holds a command in brackets, which a shell may evaluate "
+                "wherever it takes a text for a number",
+                where=step.spec.where,
+                hint=f"pass it in a file (par_mounts), or set `{RAW}` under `steps.{step.id.names}`",
+            )
 
 
 def _demand_plain(step: Step, script: Script, words: Mapping[Field, tuple[str, ...]]) -> None:
@@ -106,7 +135,7 @@ def _content(step: Step, program: str, places: Mapping[StepId, str]) -> str:
     return values.jq_text(program, step.parameters, lambda path: path.render(places), step.spec.where)
 
 
-def _cwd(step: Step, environment: DockerEnvironment, places: Mapping[StepId, str]) -> str | None:
+def start(step: Step, environment: DockerEnvironment, places: Mapping[StepId, str]) -> str | None:
     """The directory that the command starts in, with `{workdir}` and `{readdirN}` in it."""
     if environment.workdir is None:
         return None

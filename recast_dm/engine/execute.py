@@ -66,7 +66,7 @@ class _Loop:
         self._images = tuple(request.images.values())
         self._jobs = max(1, jobs)
         self._keep_going = keep_going
-        init_tree = store.tree_of(request.initdir) if request.initdir else store.Tree(())
+        init_tree = store.init_tree(request.initdir) if request.initdir else store.Tree(())
         files = init_tree.names() if request.initdir else None
         init = publishers.publish_init(request.initdata, files)
         self._expansion = expand.Expansion(request.workflow, init, request.relaxations, files=files)
@@ -121,11 +121,9 @@ class _Loop:
 
     def _expand(self) -> None:
         """Takes in the steps of every stage that has become ready; each step counts the inputs it still waits for."""
-        try:
-            new = self._expansion.advance()
-        except RecastError as error:  # a value that no stage can take: what runs is awaited all the same
-            self._failures.append(error)
-            return
+        new = self._expansion.advance()
+        self._failures += self._expansion.errors  # values that no stage can take: what runs is awaited all the same
+        self._expansion.errors.clear()
         for step in new:
             self._steps.append(step)
             missing = {source for source in _sources(step) if source not in self._trees}
@@ -214,6 +212,11 @@ class _Loop:
             raise StepFailed(
                 f"these stages never became ready: {', '.join(unready.stage for unready in never)}",
                 hint=f"{reasons}\nlook at their dependencies",
+            )
+        if undone := [step.id for step in self._steps if not step.spec.init and step.id not in self._records]:
+            raise StepFailed(
+                f"these steps never had what they need: {', '.join(map(str, undone[:10]))}",
+                hint="they use files of steps that they do not depend on",
             )
         if not self._records:
             raise StepFailed("the workflow made no step at all", hint="is a scattered list empty?")

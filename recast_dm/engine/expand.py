@@ -15,6 +15,7 @@ from recast_dm.engine import select, values
 from recast_dm.engine.publishers import NO_FILES, Files, prepublish, publish_init, publish_scope
 from recast_dm.engine.scatter import ParameterSet, parameter_sets
 from recast_dm.engine.scope import Made, PendingError, Scope, Waiting
+from recast_dm.errors import RecastError
 from recast_dm.model import (
     INIT,
     Body,
@@ -47,6 +48,8 @@ def plan(
     """Every step that can be expanded before anything runs, and the stages that must wait for files."""
     expansion = Expansion(workflow, publish_init(initdata, files), relaxations or {}, files=files)
     steps = expansion.advance()
+    if expansion.errors:
+        raise expansion.errors[0]
     return steps, tuple(unready.stage for unready in expansion.waiting)
 
 
@@ -65,6 +68,8 @@ class Expansion:
         *,
         files: Collection[str] | None = None,
     ) -> None:
+        self.errors: list[RecastError] = []
+        """What went wrong with stages that became ready; they make no steps, and the others go on."""
         self._relaxations = relaxations
         self._published: dict[StepId, Value] = {}
         self._owners: dict[StepId, tuple[Scope, Made]] = {}
@@ -96,7 +101,12 @@ class Expansion:
         A stage that made no step never makes another ready: what depends on it waits for ever, as upstream.
         """
         while self._queue:
-            self._try(self._queue.popleft())
+            waiting = self._queue.popleft()
+            try:
+                self._try(waiting)
+            except RecastError as error:
+                self._waiting.pop(id(waiting), None)
+                self.errors.append(error)
         new, self._new = self._new, []
         return tuple(new)
 
@@ -136,16 +146,15 @@ class Expansion:
             return
         del self._waiting[id(waiting)]
         made = scope.made[stage.name]
-        made.applied = True
         for parameters in sets:
             self._add(waiting, made, parameters, stage.body)
+        made.applied = True
         scope.values.update(stage.registers)
         self._changed(scope, made)
 
     def _changed(self, scope: Scope, made: Made) -> None:
         """Something below a stage is new, or all of it is there. Looks at the stages again that waited for it."""
-        if made.complete:
-            scope.completed()
+        scope.completed(made)
         self._queue.extend(scope.changed(made.name))
 
     # --- what stages make --------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class _Look:
         self._request = request
         self._rundir = rundir
         self._cache = cache
-        init_tree = store.tree_of(request.initdir) if request.initdir else store.Tree(())
+        init_tree = store.init_tree(request.initdir) if request.initdir else store.Tree(())
         files = init_tree.names() if request.initdir else None
         init = publishers.publish_init(request.initdata, files)
         self._expansion = expand.Expansion(request.workflow, init, request.relaxations, files=files)
@@ -76,6 +76,8 @@ class _Look:
             open_steps.extend(new)
             self._pass(open_steps)
             new = self._expansion.advance()
+        if self._expansion.errors:
+            raise self._expansion.errors[0]
         for step in open_steps:
             self._planned[step.id] = Planned(step, "waits")
         return Forecast(tuple(self._planned.values()), self._expansion.waiting)

@@ -28,6 +28,7 @@ from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import (
     IntegrityError,
     Interrupted,
+    RecastError,
     StepFailed,
     StorageError,
     ToolMissing,
@@ -117,7 +118,7 @@ class Worker:
             if intact and self._tools.verify:
                 intact = store.tree_of(place).sha256 == tree.sha256
             record = self._record(prepared, tree, document["execution"], document["reused"]) if intact else None
-        except (IntegrityError, KeyError, OSError):
+        except (RecastError, KeyError, TypeError, AttributeError, OSError):
             record = None
         if record is None:
             self._observer(events.Warned(f"{step.id}: its files have changed since they were recorded; it runs again"))
@@ -239,6 +240,7 @@ class Worker:
         call = command.invocation(step, places)
         for warning in (*call.warnings, *self._unprovided(step)):
             self._observer(events.Warned(warning))
+        scratch = self._scratch(attempt) if call.scratch else None
         job = Job(
             name=f"recast-dm-{self.run_id}-{_NAME.sub('-', attempt.name)}-{uuid.uuid4().hex[:6]}",
             run=self.run_id,
@@ -253,6 +255,7 @@ class Worker:
             env=call.env,
             limits=limits(policy),
             cwd=call.cwd,
+            scratch=scratch,
             files=_written(call.files or {}, attempt),
             timeout=policy.timeout,
         )
@@ -260,6 +263,8 @@ class Worker:
             raise Interrupted(f"{step.id} was not started")
         self._observer(events.StepStarted(step.id, prepared.image.reference if prepared.image else None, job.log))
         outcome = runtime.run(job, lambda line: self._observer(events.StepSaid(step.id, line)))
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
         self._demand_success(step, job, outcome)
         return {
             "runtime": {"name": about.name, "version": about.version, "isolation": list(about.isolation)},
@@ -277,6 +282,14 @@ class Worker:
             "exit_code": outcome.exit_code,
             "cpu": self._cpu,
         }
+
+    def _scratch(self, attempt: Path) -> Path:
+        """A directory to be written to and thrown away, owned by the container's user."""
+        scratch = attempt / "scratch"
+        scratch.mkdir(mode=0o755)
+        if self._user != (os.getuid(), os.getgid()):
+            os.chown(scratch, *self._user)
+        return scratch
 
     def _runtime(self, step: Step) -> tuple[Runtime, About]:
         if isinstance(step.spec.environment, HostEnvironment):
@@ -322,6 +335,9 @@ class Worker:
         self, step: Step, work: Path, owner: tuple[int, int] | None, execution: Mapping[str, Any]
     ) -> store.Tree:
         """The sealed tree of a work directory that holds every declared output."""
+        seen_as = command.WORKDIR if isinstance(step.spec.environment, DockerEnvironment) else None
+        for name in store.materialise(work, seen_as):
+            self._observer(events.Warned(f"{step.id}: the link {name} leads out of the step's directory: left out"))
         try:
             files = Files(frozenset(name for name, _ in store.walk(work)))
         except IntegrityError as error:
@@ -413,7 +429,7 @@ def _failure(step: Step, job: Job, outcome: Outcome) -> StepFailed:
     said = "".join(f"\n| {line}" for line in lines)
     hint = f"its last lines:{said}\nthe whole log: {job.log}\nfinished steps are kept"
     if job.image is not None and any("read-only file system" in line.lower() for line in lines):
-        hint += "\nan image cannot be written to: let the command write below {workdir}, or to /tmp"
+        hint += "\nan image cannot be written to: let the command write below {workdir}, to /tmp, or where it starts"
     return StepFailed(
         f"the step {step.id} failed ({ended})", hint=hint, step=str(step.id), status=outcome.exit_code, reason=reason
     )

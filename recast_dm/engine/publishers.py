@@ -51,7 +51,8 @@ class Files:
 
     def match(self, pattern: str) -> list[str]:
         """The files and directories that match a wildcard, sorted."""
-        return sorted(name for name in self.names | self.directories if _matches(name, pattern))
+        normal = posixpath.normpath(pattern)
+        return sorted(name for name in self.names | self.directories if _matches(name, normal))
 
 
 NO_FILES = Files()
@@ -106,7 +107,7 @@ def _search(value: Value, base: StepId, files: Files, *, glob: bool, exact: bool
             return text
         if exact and files.hold(text):
             return Path((Dir(base), f"/{text}"))
-        if glob and any(character in text for character in "*?["):
+        if glob and (not exact or any(character in text for character in "*?[")):
             return tuple(Path((Dir(base), f"/{name}")) for name in files.match(text)) or text
         return text
 
@@ -185,7 +186,7 @@ def _searched(step: Step, publisher: FromParJqPublisher, files: Files) -> Value:
         value = _search(value, step.id, files, glob=publisher.glob, exact=publisher.try_exact)
     if not publisher.glob:
         return value
-    return _map_paths(value, lambda path: _globbed(step, path, files))
+    return _map_paths(value, lambda path: _globbed(step, path, files, exact=publisher.try_exact))
 
 
 def _map_paths(value: Value, change: Callable[[Path], Value]) -> Value:
@@ -198,12 +199,12 @@ def _map_paths(value: Value, change: Callable[[Path], Value]) -> Value:
     return value
 
 
-def _globbed(step: Step, path: Path, files: Files) -> Value:
+def _globbed(step: Step, path: Path, files: Files, *, exact: bool) -> Value:
     own = Dir(step.id)
     if path.parts[0] != own or len(path.dirs()) != 1:
         return path
     pattern = texts(path).lstrip("/")
-    if files.hold(pattern):
+    if exact and files.hold(pattern):
         return path
     return tuple(Path((own, f"/{name}")) for name in files.match(pattern)) or path
 
@@ -226,6 +227,8 @@ def _interpolated(step: Step, publisher: InterpolatedPublisher, text: str, files
         return _join(value)
     if isinstance(value, Path) and value.parts[0] == own:
         pattern = texts(replace(value, parts=value.parts[1:])).lstrip("/")
+        if files.hold(pattern) and (not pattern or pattern.endswith("/")):
+            return (_join(value),)
         matches = files.match(pattern)
         if matches:
             return tuple(Path((own, f"/{name}")) for name in matches)
@@ -288,8 +291,8 @@ def check_published(step: Step, published: Value, files: Files) -> None:
         return
     own = Dir(step.id)
     for path in paths_in(published):
-        if path.parts[0] != own:
-            continue
+        if path.parts[0] != own or len(path.dirs()) > 1:
+            continue  # somebody else's, or a text that names several places
         text = texts(path)
         name = text.strip("/")
         if not name or (text.startswith("/") and files.hold(name)):

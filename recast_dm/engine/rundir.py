@@ -75,6 +75,20 @@ def plain(value: Value) -> Any:
     return value
 
 
+def _differing(earlier: Any, now: Any) -> str:
+    """Which entries of two mappings differ, in words."""
+    if not isinstance(earlier, Mapping) or not isinstance(now, Mapping):
+        return ""
+    names = sorted(name for name in {*earlier, *now} if earlier.get(name) != now.get(name))
+    return f" ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+
+
+def _flat(step: StepId) -> str:
+    """A step's name as one part of a path, however deep it lies."""
+    name = str(step).replace("/", ".")
+    return name if len(name.encode()) <= 200 else f"{name[:40]}.{store.digest(name)[:16]}"
+
+
 class RunDirectory:
     """One run's directory, locked by whoever works in it."""
 
@@ -139,7 +153,8 @@ class RunDirectory:
         for name in (name for name in IDENTITY if name in earlier and name in about):
             if earlier[name] != about[name]:
                 raise UsageError(
-                    f"{self.root} holds a run with another {name}", hint="choose another --workdir; one is for one run"
+                    f"{self.root} holds a run with another {name}{_differing(earlier[name], about[name])}",
+                    hint="choose another --workdir; one is for one run",
                 )
         run_id = earlier.get("id") or uuid.uuid4().hex[:12]
         store.write_atomic(path, store.pretty({"schema": RUN_SCHEMA, "id": run_id, **about}))
@@ -166,7 +181,7 @@ class RunDirectory:
     def attempt(self, step: StepId) -> Path:
         """A new directory for one attempt at a step."""
         for number in range(1, 1_000_000):
-            path = self.root / ".attempts" / f"{str(step).replace('/', '.')}.{number}"
+            path = self.root / ".attempts" / f"{_flat(step)}.{number}"
             try:
                 path.mkdir()
             except FileExistsError:

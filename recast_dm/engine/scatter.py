@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from recast_dm.engine.select import Element, Found
 from recast_dm.errors import SpecError
 from recast_dm.model import Dir, OutputSelector, Path, RegisteredValue, Scatter, Stage, StepId, Value
 
-WORKDIR = "{workdir}"
+MAX_STEPS = 1_000_000
+"""Steps that one stage may make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ def _scattered(stage: Stage, scatter: Scatter, found: Mapping[str, Found]) -> It
             )
         columns.append(_grouped(list(zip(each.value, each.sources, strict=True)), scatter))
     if scatter.method == "cartesian":
+        if math.prod(len(column) for column in columns) > MAX_STEPS:
+            raise SpecError(f"the stage {stage.name!r} would make more than {MAX_STEPS} steps", where=scatter.where)
         rows: Iterable[tuple[Any, ...]] = itertools.product(*columns)
     else:
         rows = zip(*columns, strict=False)  # upstream drops the surplus of the longer lists

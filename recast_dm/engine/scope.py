@@ -36,6 +36,8 @@ class Made:
     applied: bool = False
     entries: list[Entry] = field(default_factory=list)
     unpublished: int = 0
+    counted: bool = False
+    """Whether its scope has been told that it is complete."""
 
     @property
     def complete(self) -> bool:
@@ -104,15 +106,16 @@ class Scope:
             scope, stage = self.parent
             yield from scope.changed(stage)
 
-    def completed(self) -> None:
-        """One of its stages is complete; when it was the last, so is the entry that this scope is in the outer one."""
+    def completed(self, made: Made) -> None:
+        """Counts a stage that is complete, once; with the last one the entry that this scope is in the outer one is."""
+        if made.counted or not made.complete:
+            return
+        made.counted = True
         self.unfinished -= 1
         if self.unfinished == 0 and self.parent is not None:
             scope, stage = self.parent
-            made = scope.made[stage]
-            made.unpublished -= 1
-            if made.complete:
-                scope.completed()
+            scope.made[stage].unpublished -= 1
+            scope.completed(scope.made[stage])
 
     def view(self) -> dict[str, Any]:
         """The scope's steps as yadage shows them to JSONPath and jq: `_nodeid` is a step, `_offset` a sub-workflow."""

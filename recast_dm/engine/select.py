@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 from recast_dm.engine import values
 from recast_dm.engine.scope import Entry, PendingError, Scope
 from recast_dm.errors import SpecError
-from recast_dm.model import Case, Expression, OutputSelector, RegisteredValue, Stage, StepId, Value
+from recast_dm.model import INIT, Case, Expression, OutputSelector, RegisteredValue, Stage, StepId, Value
 from recast_dm.spec import jsonpath
+from recast_dm.spec.shape import did_you_mean
 
 Element: TypeAlias = tuple[Value, tuple[StepId, ...]]
 """A value, and the steps it came from."""
@@ -202,6 +203,12 @@ def _within(published: Value, selector: OutputSelector, step: StepId) -> Value:
         found = []
     if len(found) == 1:
         return values.freeze(found[0])
+    if step == INIT and isinstance(published, Mapping):
+        raise SpecError(
+            f"there is no init parameter {output!r}",
+            where=selector.where,
+            hint=f"give it with -p {output}=VALUE; {did_you_mean(output, published)}",
+        )
     known = ", ".join(sorted(published)) if isinstance(published, Mapping) else "one value"
     what = f"{len(found)} values for" if found else "no"
     raise SpecError(f"the step {step} publishes {what} {output!r}", where=selector.where, hint=f"it publishes: {known}")

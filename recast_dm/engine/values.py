@@ -8,12 +8,12 @@ import json
 import math
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from recast_dm.engine import jqworker
 from recast_dm.errors import Location, SpecError
-from recast_dm.model import Dir, Path, StepId, Value
+from recast_dm.model import Dir, Path, StepId, Value, paths_in
 
 MAX_DEPTH = 200
 MAX_BITS = 4000
@@ -156,8 +156,9 @@ def formatted(value: Any, spec: str, conversion: str) -> str:
 def jq_all(program: str, value: Value, where: Location | None) -> list[Value]:
     """Everything that a jq program makes of a value. Paths pass through it as texts that begin with a slash."""
     plain = thaw(_without_tokens(value, where), lambda path: path.render({d.step: _token(d.step) for d in path.dirs()}))
+    known = {directory.step for path in paths_in(value) for directory in path.dirs()}
     try:
-        return [map_texts(freeze(item), _from_token) for item in jqworker.run(program, plain)]
+        return [map_texts(freeze(item), lambda text: _from_token(text, known)) for item in jqworker.run(program, plain)]
     except ValueError as error:
         raise SpecError(f"the jq program {_short(program)} fails: {error}", where=where) from None
     except RecursionError:
@@ -201,12 +202,17 @@ def _without_tokens(value: Value, where: Location | None) -> Value:
     return map_texts(value, leaf)
 
 
-def _from_token(text: str) -> Value:
-    if _OPEN not in text:
+def _from_token(text: str, known: Collection[StepId]) -> Value:
+    """The path that a text stands for, if it came from the value: a program cannot make up others."""
+    if _OPEN not in text or any(not _names_one_of(known, token) for token in _TOKEN.findall(text)):
         return text
     pieces = _TOKEN.split(text)
     parts = [piece if n % 2 == 0 else Dir(StepId.parse(piece)) for n, piece in enumerate(pieces)]
     return joined(Path(tuple(parts)))
+
+
+def _names_one_of(known: Collection[StepId], token: str) -> bool:
+    return token in {str(step) for step in known}
 
 
 def joined(value: Path) -> str | Path:

@@ -13,14 +13,13 @@ Lookup = Callable[[str], Image | None]
 
 
 def pin(references: Iterable[str], lookup: Lookup) -> tuple[Image, ...]:
-    """The three identities of each image. Raises ToolMissing for the first that is not here."""
-    pinned = []
-    for reference in references:
-        image = lookup(reference)
-        if image is None:
-            raise ToolMissing(f"the image {reference} is not here", hint=_get(reference))
-        pinned.append(image)
-    return tuple(pinned)
+    """The three identities of each image. Raises ToolMissing that names those that are not here."""
+    found = {reference: lookup(reference) for reference in references}
+    missing = [reference for reference, image in found.items() if image is None]
+    if missing:
+        what = f"the image {missing[0]} is" if len(missing) == 1 else f"the images {', '.join(missing)} are"
+        raise ToolMissing(f"{what} not here", hint="\n".join(_get(reference) for reference in missing))
+    return tuple(image for image in found.values() if image is not None)
 
 
 def find(pinned: Image, lookup: Lookup) -> Image:
@@ -29,19 +28,24 @@ def find(pinned: Image, lookup: Lookup) -> Image:
     Raises ToolMissing when the name means nothing here, IntegrityError when it means another image.
     """
     by_id = lookup(pinned.image_id)
-    if by_id is not None and by_id.diff_ids == pinned.diff_ids:
+    if by_id is not None and _same(by_id, pinned):
         return replace(by_id, reference=pinned.reference)
     by_name = lookup(pinned.reference)
     if by_name is None:
         raise ToolMissing(
             f"the image {pinned.reference} ({pinned.image_id[:19]}) is not here", hint=_get(pinned.reference)
         )
-    if by_name.diff_ids != pinned.diff_ids:
+    if not _same(by_name, pinned):
         raise IntegrityError(
-            f"{pinned.reference} here is not the image that was captured: its layers differ",
+            f"{pinned.reference} here is not the image that was captured: its layers or its settings differ",
             hint="load the captured image, or capture again with the one that is here",
         )
     return by_name
+
+
+def _same(here: Image, pinned: Image) -> bool:
+    """Whether an image is the pinned one: by its layers, and by what it sets where that was captured."""
+    return here.diff_ids == pinned.diff_ids and (not pinned.config or here.config == pinned.config)
 
 
 def _get(reference: str) -> str:

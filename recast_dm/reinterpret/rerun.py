@@ -112,6 +112,8 @@ def result_file(directory: Path, relpath: str) -> Path:
     >>> result_file(Path("/run"), "select_3/counts.json")
     PosixPath('/run/select/3/counts.json')
     """
+    if (directory / relpath).exists():
+        return directory / relpath
     head, _, rest = relpath.partition("/")
     place = directory / head / "0"
     if not place.is_dir() and (numbered := re.fullmatch(r"(.+)_(\d+)", head)):
@@ -213,12 +215,25 @@ def _execute(
         )
     except StepFailed as error:
         raise _statistics_error(subject, error) or error from None
+    _demand_results(subject, finished)
     limit = None
     if subject.analysis is not None and LIMIT_RESULT in subject.results:
         limit = read_limit(result_file(finished.directory, subject.results[LIMIT_RESULT]))
     published = subject.analysis.closure if subject.analysis else ()
     closure = compare(published, point.model, point.parameters, limit) if limit and point else ()
     return Result(subject=subject, point=point, finished=finished, limit=limit, closure=closure, overrides=overrides)
+
+
+def _demand_results(subject: Subject, finished: Finished) -> None:
+    """Every declared result must be there: success is a checked statement."""
+    places = {name: result_file(finished.directory, relpath) for name, relpath in subject.results.items()}
+    missing = [name for name, place in places.items() if not place.exists()]
+    if missing:
+        listed = "\n".join(f"{name}: {subject.results[name]}" for name in missing)
+        raise StepFailed(
+            f"every step finished, but what {subject.name} declares as results is not there: {', '.join(missing)}",
+            hint=f"{listed}\nthe run directory: {finished.directory} (`recast-dm ls` lists its files)",
+        )
 
 
 def _statistics_error(subject: Subject, error: StepFailed) -> StatisticsError | None:

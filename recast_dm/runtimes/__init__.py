@@ -38,7 +38,8 @@ class Job:
     `run` is the id of the run directory and `runner` the process that waits (see `runner_id`), so that leftovers of a
     dead runner can be found. `user` is the uid and gid of the process. Both output streams go to the file `log` as
     they come. The command starts in `cwd` (None: the image's own directory); each of `files` is mounted read-only at
-    its place; after `timeout` seconds everything is ended. Without an image, the job is a process of this machine.
+    its place, `scratch` (where there is one) at `/scratch` to be written to; after `timeout` seconds everything ends.
+    Without an image, the job is a process of this machine.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     cwd: str | None = None
+    scratch: Path | None = None
     files: tuple[tuple[Path, str], ...] = ()
     timeout: float | None = None
 

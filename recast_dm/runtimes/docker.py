@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,7 +29,15 @@ KILLED = 137
 ENGINE_FAILED = 125
 """docker's own exit code when it could not start a container."""
 
-BASE_ENV = {"HOME": "/tmp", "TMPDIR": "/tmp", "LC_ALL": "C.UTF-8", "TZ": "UTC", "OMP_NUM_THREADS": "1"}  # noqa: S108  # inside
+BASE_ENV = {
+    "HOME": "/tmp",  # noqa: S108  # the container's
+    "TMPDIR": "/tmp",  # noqa: S108
+    "USER": "recast",  # the uid has no name in the image, and some programs ask for one
+    "LOGNAME": "recast",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "OMP_NUM_THREADS": "1",
+}
 """What every container sees. Part of the key's version: raise `engine.key.VERSION` when this changes."""
 
 ISOLATION = (
@@ -63,6 +71,8 @@ def argv(job: Job) -> tuple[str, ...]:
         words += ["--mount", _mount(str(place), f"/inputs/{n}", read_only=True)]
     for key, value in sorted({**BASE_ENV, **job.env}.items()):
         words += ["--env", f"{key}={value}"]
+    if job.scratch is not None:
+        words += ["--mount", _mount(str(job.scratch), "/scratch", read_only=False)]
     for path, target in job.files:
         words += ["--mount", _mount(str(path), target, read_only=True)]
     if job.cwd is not None:
@@ -137,6 +147,7 @@ class Docker:
             diff_ids=tuple(attributes["RootFS"]["Layers"]),
             platform=f"{attributes['Os']}/{attributes['Architecture']}{variant}",
             registry_digest=digests[0],
+            config=_config(attributes.get("Config") or {}),
         )
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
@@ -215,6 +226,10 @@ class Docker:
         except (docker.errors.DockerException, requests.RequestException, ToolMissing):
             return count  # an engine that is gone has no containers to leave behind
         return count
+
+
+def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"env": sorted(config.get("Env") or []), "workdir": config.get("WorkingDir") or ""}
 
 
 def _end_orphans(run: str) -> None:

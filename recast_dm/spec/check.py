@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ def check(
     example: str | None = None,
     fetch: remote.Fetch | None = None,
     init: Mapping[str, Any] | None = None,
+    raw: Collection[str] = (),
 ) -> Checked:
     """Looks at what `source.open_source` opens. `init` are init parameters that a user would give.
 
@@ -38,7 +39,7 @@ def check(
     names = {*opened.initdata, *(init or {})}
     if opened.analysis is not None and opened.analysis.signal is not None:
         names |= set(opened.analysis.signal.init)
-    _, problems = yadage.inspect(opened.root, raw_stages=frozenset(opened.relaxations), init=names or None)
+    _, problems = yadage.inspect(opened.root, raw_stages=frozenset({*opened.relaxations, *raw}), init=names or None)
     return Checked(problems.errors, problems.warnings)
 
 

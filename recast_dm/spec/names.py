@@ -30,6 +30,8 @@ from recast_dm.spec.shape import did_you_mean
 
 _SEGMENT = r"([A-Za-z_@][A-Za-z0-9_@-]*)(?:\.?\[[^\]]*\])?"
 _WAY = re.compile(rf"(?:\$\.)?{_SEGMENT}(?:\.{_SEGMENT})*")
+MANY = 500
+"""Stages among which the circle itself is looked for."""
 Outputs = Collection[str] | None
 """The names that a stage publishes, or None where only running it can tell."""
 
@@ -160,27 +162,40 @@ class _Scope:
             return
         found = self._find(expression.query, expression.where, who)
         outputs = self._init if found == INIT.stage else _outputs(found) if not isinstance(found, str) else None
-        _check_output(expression, outputs)
+        try:
+            _check_output(expression, outputs)
+        except SpecError as error:
+            if not isinstance(found, SubWorkflow):
+                raise
+            self._problems.warn(f"{error.message}, so it is null", error.where, error.hint)
 
     def _warn_of_unreachable(self) -> None:
         """A stage that waits for one without steps never becomes ready; nor does what waits for it."""
-        lost = {stage.name for stage in self._workflow.stages if _makes_nothing(stage)}
-        changed = True
-        warned: set[str] = set()
-        while changed:
-            changed = False
-            for stage in self._workflow.stages:
-                waits = {name for query in stage.dependencies for name in jsonpath.heads(query) or ()}
-                reason = next((f"{name!r} makes no step" for name in sorted(waits & (lost - {stage.name}))), None)
-                for expression in stage.fulfilled:
-                    if isinstance(expression, RegisteredValue) and not expression.scope:
-                        key = expression.key
-                        reason = reason or (None if key in self._registered else f"nothing registers {key!r}")
-                if reason and stage.name not in warned:
-                    self._problems.warn(f"the stage {stage.name!r} never becomes ready: {reason}", stage.where)
-                    warned.add(stage.name)
-                    lost.add(stage.name)
-                    changed = True
+        followers: dict[str, list[Stage]] = {}
+        lost: dict[str, None] = {}
+        for stage in self._workflow.stages:
+            for name in {name for query in stage.dependencies for name in jsonpath.heads(query) or ()}:
+                followers.setdefault(name, []).append(stage)
+            if _makes_nothing(stage):
+                lost[stage.name] = None
+            if unknown := self._unfulfilled(stage):
+                self._never(stage, f"nothing registers {unknown!r}", lost)
+        queue = list(lost)
+        while queue:
+            name = queue.pop()
+            for stage in followers.get(name, ()):
+                if stage.name != name and stage.name not in lost:
+                    self._never(stage, f"{name!r} makes no step", lost)
+                    queue.append(stage.name)
+
+    def _unfulfilled(self, stage: Stage) -> str | None:
+        """The first value that a stage demands and nobody registers."""
+        values = (e.key for e in stage.fulfilled if isinstance(e, RegisteredValue) and not e.scope)
+        return next((key for key in values if key not in self._registered), None)
+
+    def _never(self, stage: Stage, reason: str, lost: dict[str, None]) -> None:
+        self._problems.warn(f"the stage {stage.name!r} never becomes ready: {reason}", stage.where)
+        lost[stage.name] = None
 
 
 def _workflows(body: Body) -> Iterator[Workflow]:
@@ -251,6 +266,17 @@ def _check_order(stages: Mapping[str, Stage], registrars: Mapping[str, str]) -> 
             waits[name].discard(done)
             if not waits[name]:
                 ready.append(name)
+    _leave_the_circle(waits)
     if waits:
         stage = stages[next(iter(waits))]
         raise SpecError(f"these stages wait for each other: {', '.join(waits)}", where=stage.where)
+
+
+def _leave_the_circle(waits: dict[str, set[str]]) -> None:
+    """Takes away what only waits for a circle, and is not in it."""
+    while len(waits) < MANY:
+        outside = [name for name in waits if not any(name in needed for needed in waits.values())]
+        if not outside:
+            return
+        for name in outside:
+            del waits[name]

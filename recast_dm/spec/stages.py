@@ -170,7 +170,9 @@ class Reader:
         output = entries.get("output")
         return OutputSelector(
             query=jsonpath.check(shape.text(query, what), query.where),
-            output=shape.text(output, f"the output of {what}") if output and output.value is not None else None,
+            output=(shape.text(output, f"the output of {what}") or None)
+            if output and output.value is not None
+            else None,
             many=selectors[0] != "step",
             flatten="flatten" in entries and shape.flag(entries["flatten"], "flatten"),
             unwrap="unwrap" in entries and shape.flag(entries["unwrap"], "unwrap"),
@@ -232,6 +234,8 @@ def _name(node: Node) -> str:
         raise SpecError(f"a stage cannot be called {name!r}: it names a directory", where=node.where)
     if len(name.encode("utf-8", "replace")) > MAX_BYTES or name == "run.json":
         raise SpecError(f"a stage cannot be called {name!r}: its directory would have that name", where=node.where)
+    if name in ("_nodeid", "_offset", "_entry", "_values"):
+        raise SpecError(f"a stage cannot be called {name!r}: that is yadage's own word", where=node.where)
     if not name or name.isdecimal():
         raise SpecError(f"a stage cannot be called {name!r}: that is a step's number", where=node.where)
     return name
