@@ -81,13 +81,20 @@ def test_variables_are_set_literally(run: Run) -> None:
     assert out(finished) == "$(id) `id` 'a b'|0.95"
 
 
-def test_a_command_starts_where_the_image_says_or_the_environment(run: Run) -> None:
-    assert out(run(command("pwd > {out}"), {})) == "/\n"
+def test_a_command_can_write_where_it_starts_and_nothing_of_it_is_kept(run: Run) -> None:
+    finished = run(command("echo made here > note.txt; mkdir deep; cat note.txt > {out}"), {})
+    assert out(finished) == "made here\n"
+    assert [file.path for file in finished.record(StepId("one")).tree.files] == ["out"]
+    assert not list((finished.directory / ".attempts").rglob("scratch"))
 
 
-@pytest.mark.parametrize(("workdir", "expected"), [("{workdir}", "/workdir\n"), ("/usr/lib", "/usr/lib\n")])
-def test_the_environments_workdir(run: Run, workdir: str, expected: str) -> None:
-    assert out(run(command("pwd > {out}"), {}, workdir=workdir)) == expected
+def test_and_finds_there_what_lies_in_the_directory_of_the_image_or_the_environment(run: Run) -> None:
+    words = ". ./setup.sh; python3 -c 'import hello'; ls > list; grep -c hello.py list > {out}; echo $TUNE >> {out}"
+    assert out(run(command(words), {}, workdir="/opt/toy/code")) == "1\nA14\n"
+
+
+def test_the_work_directory_can_be_the_place_to_start(run: Run) -> None:
+    assert out(run(command("pwd > {out}; echo kept > more"), {}, workdir="{workdir}")) == "/workdir\n"
 
 
 def test_an_envscript_is_read_first(run: Run) -> None:
