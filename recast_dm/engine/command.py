@@ -230,9 +230,18 @@ def _quoted(field: Field, words: tuple[str, ...], env: dict[str, str]) -> str:
         return " ".join(shlex.quote(word) for word in words)
     if field.quoting == "document":
         return " ".join(words)
-    variable = f"RECAST_DM_P{len(env)}"
-    env[variable] = " ".join(words)
-    return f"${{{variable}}}" if field.quoting in ("double", "expanded document") else f"'\"${{{variable}}}\"'"
+    if field.quoting == "comment":
+        return field.name  # a line break in a value would end the comment
+    if field.quoting == "nested":
+        return " ".join(f'"{_variable(word, env)}"' for word in words)
+    variable = _variable(" ".join(words), env)
+    return variable if field.quoting in ("double", "expanded document") else f"'\"{variable}\"'"
+
+
+def _variable(value: str, env: dict[str, str]) -> str:
+    name = f"RECAST_DM_P{len(env)}"
+    env[name] = value
+    return f"${{{name}}}"
 
 
 def _warnings(step: Step, words: Mapping[Field, tuple[str, ...]]) -> tuple[str, ...]:

@@ -48,8 +48,7 @@ def plan(
     """Every step that can be expanded before anything runs, and the stages that must wait for files."""
     expansion = Expansion(workflow, publish_init(initdata, files), relaxations or {}, files=files)
     steps = expansion.advance()
-    if expansion.errors:
-        raise expansion.errors[0]
+    expansion.demand_no_errors()
     return steps, tuple(unready.stage for unready in expansion.waiting)
 
 
@@ -109,6 +108,11 @@ class Expansion:
                 self.errors.append(error)
         new, self._new = self._new, []
         return tuple(new)
+
+    def demand_no_errors(self) -> None:
+        """Raises the first of `errors`."""
+        if self.errors:
+            raise self.errors[0]
 
     def publish(self, step: StepId, value: Value, files: Files = NO_FILES) -> None:
         """Says what a step published and which files it left."""

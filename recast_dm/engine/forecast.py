@@ -76,8 +76,7 @@ class _Look:
             open_steps.extend(new)
             self._pass(open_steps)
             new = self._expansion.advance()
-        if self._expansion.errors:
-            raise self._expansion.errors[0]
+        self._expansion.demand_no_errors()
         for step in open_steps:
             self._planned[step.id] = Planned(step, "waits")
         return Forecast(tuple(self._planned.values()), self._expansion.waiting)

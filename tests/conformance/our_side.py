@@ -18,6 +18,7 @@ from tests.conformance.compare import Seen, SeenStep, content
 def expanded(workflow: Path, initdata: Mapping[str, Any], initdir: Path | None) -> Seen:
     expansion = _begun(spec.load(workflow), initdata, initdir)
     steps = expansion.advance()
+    expansion.demand_no_errors()
     published = _published(expansion)
     seen = {INIT: _init(initdata, published)} | {step.id: _seen(step, published, {}) for step in steps}
     return Seen(seen, tuple(sorted(unready.stage for unready in expansion.waiting)))

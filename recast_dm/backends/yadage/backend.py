@@ -34,6 +34,8 @@ from recast_dm.errors import IntegrityError, Interrupted, StepFailed, ToolMissin
 from recast_dm.model import INIT, DockerEnvironment, HostEnvironment, Image, Policy, Step, StepId, Value, Workflow
 from recast_dm.runtimes import Runtime
 
+NOTHING = {"recast-dm": ""}
+"""Without init parameters upstream makes no init stage, and then nothing that depends on it."""
 _ATTEMPT = StepId("yadage")
 _LAST_LINES = 15
 _ACTED_ON = re.compile(r"[^A-Za-z0-9_./:=,+@%-]")
@@ -135,7 +137,7 @@ class Yadage:
             try:
                 return upstream.execute(
                     spec,
-                    initdata,
+                    initdata or NOTHING,
                     attempt / "init" if initdir is not None else None,
                     workdir=work,
                     jobs=self.jobs,
@@ -172,7 +174,7 @@ class _Taken:
         relaxations: Mapping[str, tuple[str, ...]],
     ) -> Finished:
         """Expands the workflow as our engine does, told what upstream published, and records every step."""
-        init_tree = store.tree_of(initdir) if initdir else store.Tree(())
+        init_tree = store.init_tree(initdir) if initdir else store.Tree(())
         files = init_tree.names() if initdir else None
         expansion = Expansion(workflow, publishers.publish_init(initdata, files), relaxations, files=files)
         trees = {INIT: init_tree.sha256}
@@ -181,6 +183,7 @@ class _Taken:
         waiting: deque[Step] = deque()
         while True:
             new = expansion.advance()
+            expansion.demand_no_errors()
             steps += new
             waiting += new
             if planned := steps_of(new):
