@@ -98,8 +98,11 @@ def paths_in(value: Value) -> Iterator[Path]:
 # --- the specification -----------------------------------------------------------------------------------------------
 
 
-Quoting: TypeAlias = Literal["none", "single", "double", "document", "expanded document"]
-"""The shell quotes that a placeholder stands in; a here-document is literal, or has its variables expanded."""
+Quoting: TypeAlias = Literal["none", "nested", "single", "double", "document", "expanded document", "comment"]
+"""The shell quotes that a placeholder stands in; a here-document is literal, or has its variables expanded.
+
+`nested` is free, but in a command substitution that stands in double quotes: no value may be a word of the shell's.
+"""
 
 
 @dataclass(frozen=True, slots=True)

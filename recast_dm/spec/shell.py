@@ -18,30 +18,40 @@ class Shell:
     """
 
     def __init__(self) -> None:
-        self.quoting: Quoting = "none"
+        self._quotes: Quoting = "none"
         self._for_good: str | None = None
         self._expansion = False
         self._comment = False
         self._escaped = False
         self._continued = "\n"
+        self._split = False
         self._previous = "\n"
+        self._behind = ""
         self._arithmetic = 0
+        self._nested: list[int] = []
+        self._word = ""
         self._documents: list[_Document] = []
         self._reading: _Document | None = None
         self._inside = False
 
     @property
+    def quoting(self) -> Quoting:
+        """What a placeholder that stood here would stand in."""
+        if self._comment:
+            return "comment"
+        return "nested" if self._nested and self._quotes == "none" else self._quotes
+
+    @property
     def undecidable(self) -> str | None:
         """Why a placeholder that stood here could not be quoted; None where it can."""
-        if self._for_good or self._inside:
+        if self._for_good or self._inside or self._comment:
             return self._for_good or (self._documents[0].undecidable if self._inside else None)
         reasons = {
             "behind a backslash": self._escaped,
-            "in a comment": self._comment,
             "in arithmetic, which a shell evaluates": self._arithmetic,
             "in ${...}": self._expansion,
             "in the word that ends a here-document": self._reading is not None,
-            "behind a dollar sign": self._previous == "$" and self.quoting != "single",
+            "behind a dollar sign": self._previous in ("$", _PID) and self._quotes != "single",
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -52,13 +62,18 @@ class Shell:
 
     def placeholder(self) -> None:
         """A placeholder stands here: whatever its value is, it ends what came before."""
-        self._previous = _VALUE
+        if self._previous != _VALUE:
+            self._behind, self._previous = self._previous, _VALUE
         if self._inside:
             self._documents[0].placeholder()
 
     def feed(self, literal: str) -> None:
         for character in literal:
             self._take(character)
+
+    def _give_up(self, reason: str) -> None:
+        """From here on nothing is known."""
+        self._for_good = self._for_good or reason
 
     def _take(self, character: str) -> None:
         if self._inside:
@@ -67,17 +82,27 @@ class Shell:
         if self._reading is not None and self._read_name(self._reading, character):
             return
         before, self._previous = self._previous, character
-        if self._escaped or self._comment or self.quoting == "single":
+        if self._escaped or self._comment or self._quotes == "single":
             self._inert(character)
         elif character == "\\":
             self._escaped, self._continued = True, before
-        elif self._expansion:
-            self._inside_expansion(character)
-        elif self._arithmetic:
-            self._inside_arithmetic(character, before)
+        else:
+            self._active(character, before)
+
+    def _active(self, character: str, before: str) -> None:
+        """A character that no backslash, single quote or comment takes its meaning from."""
+        split, self._split = self._split, False
+        if character in "({[<'" and (before == _PID or (split and before in ("$", "(", "<", _SUBSTITUTION))):
+            self._give_up("after an operator that not every shell reads alike")
+        if character == before == "$":
+            self._previous = _PID
+        if self._expansion:
+            self._inside_expansion(character, before)
         elif character == "{" and before == "$":
             self._expansion = True
-        elif self.quoting == "double":
+        elif self._arithmetic:
+            self._inside_arithmetic(character, before)
+        elif self._quotes == "double":
             self._inside_double(character, before)
         else:
             self._plain(character, before)
@@ -96,23 +121,26 @@ class Shell:
     def _inert(self, character: str) -> None:
         """A character that means nothing, or the end of what makes it so."""
         if self._escaped:
-            self._escaped = False
+            self._escaped, self._split = False, character == "\n"
             self._previous = self._continued if character == "\n" else _WORD
         elif self._comment:
             self._comment = character != "\n"
             self._begin_documents(character)
         elif character == "'":
-            self.quoting, self._previous = "none", _WORD
+            self._quotes, self._previous = "none", _WORD
 
-    def _inside_expansion(self, character: str) -> None:
-        """Quotes in `${x:-"..."}` follow rules of their own, which differ between shells."""
+    def _inside_expansion(self, character: str, before: str) -> None:
+        """Quotes in `${x:-"..."}` follow rules of their own, which differ between shells; `${ x; }` is a command."""
         if character == "}":
             self._expansion, self._previous = False, _WORD
-        elif character in "'\"`${":
-            self._for_good = "after quotes or expansions in ${...}"
+        elif character in "'\"`${" or (before == "{" and character in " \t\n|("):
+            self._give_up("after quotes or expansions in ${...}")
+        elif character in "()" and (self._nested or self._arithmetic):
+            self._give_up("after a parenthesis in ${...}")
 
     def _inside_arithmetic(self, character: str, before: str) -> None:
         """`$((...))` ends with both parentheses at once; anything else may be a command in a command."""
+        self._spell(character)
         if character == "(":
             self._arithmetic += 1
         elif character == ")":
@@ -121,44 +149,96 @@ class Shell:
                 self._previous = _CLOSING
             elif self._arithmetic == 0:
                 self._previous = _WORD
-        if character in "'\"`\\#\n" or (before == _CLOSING and character != ")"):
-            self._for_good = "after `$((`, which may begin arithmetic or a command"
+        odd = character in "'\"`\\#\n" or (character == "[" and before == "$")
+        if odd or (before == _CLOSING and character != ")"):
+            self._give_up("after `$((`, which may begin arithmetic or a command")
 
     def _inside_double(self, character: str, before: str) -> None:
         if character == '"':
-            self.quoting, self._previous = "none", _WORD
-        elif character == "`" or (character in "([" and before == "$"):
-            self._for_good = "after a command substitution in double quotes"
+            self._quotes, self._previous = "none", _WORD
+        elif character == "`" or (character == "[" and before == "$"):
+            self._give_up("after a command substitution in double quotes")
+        elif character == "(" and before == "$":
+            self._quotes, self._previous, self._word = "none", _SUBSTITUTION, ""
+            self._nested.append(1)
+            self._demand_no_documents()
 
     def _plain(self, character: str, before: str) -> None:
+        self._spell(character)
         if character in "'\"":
-            self.quoting = "single" if character == "'" else "double"
+            self._quotes = "single" if character == "'" else "double"
             if character == "'" and before == "$":
-                self._for_good = "after $'...', which not every shell reads alike"
+                self._give_up("after $'...', which not every shell reads alike")
         elif character == "`":
-            self._for_good = "after a backquote"
+            self._give_up("after a backquote")
         elif character == "<":
             self._redirection(before)
         elif character in "([":
             self._bracket(character, before)
+        elif character == ")":
+            self._demand_no_documents()
+            self._close()
         elif character == "#":
-            if before == _VALUE:
-                self._for_good = "after a # that may begin a comment"
-            self._comment = before == _SUBSTITUTION or before in _WORD_ENDS
+            self._hash(before)
         self._begin_documents(character)
+
+    def _spell(self, character: str) -> None:
+        """The patterns of `case` close parentheses that nothing opened; where they are counted, it is not understood.
+
+        Quotes within a word are not seen: what is refused for them was not meant to be a word of the shell's.
+        """
+        if character not in _WORD_ENDS:
+            self._word += character
+            return
+        if self._word == "case" and (self._nested or self._arithmetic):
+            self._give_up("after `case` in a substitution")
+        self._word = ""
 
     def _redirection(self, before: str) -> None:
         """`<<` begins the name of a here-document; `<<<` is another thing, and not every shell's."""
-        if before == "<":
+        if before == _VALUE and self._behind == "<":
+            self._give_up("after a redirection behind another one")
+        elif before == "<" and self._nested:
+            self._give_up("after a here-document in a command substitution in double quotes")
+        elif before == "<":
             self._reading = _Document()
 
     def _bracket(self, character: str, before: str) -> None:
+        if character == "(":
+            self._demand_no_documents()
+        if character == "(" and before == _SUBSTITUTION:
+            self._arithmetic = 2
+            self._close()
+            return
+        if character == "(" and self._nested:
+            self._nested[-1] += 1
         if character == "(" and before == "$":
             self._previous = _SUBSTITUTION
-        elif character == "(" and before == _SUBSTITUTION:
-            self._arithmetic = 2
-        elif (character == "(" and before == "(") or (character == "[" and before == "$"):
-            self._for_good = "after arithmetic, which a shell evaluates"
+        elif before == "(" == character or (character == "[" and (before == "$" or (before == "[" and self._nested))):
+            self._give_up("after arithmetic, which a shell evaluates")
+        elif before == _VALUE and (character == "(" or self._nested):
+            self._give_up("after a bracket behind a placeholder, which may be empty")
+
+    def _close(self) -> None:
+        """A parenthesis closes: perhaps the one that had opened a substitution in double quotes, which go on."""
+        if not self._nested:
+            return
+        self._nested[-1] -= 1
+        if not self._nested[-1]:
+            self._nested.pop()
+            self._quotes, self._previous = "double", _WORD
+
+    def _hash(self, before: str) -> None:
+        """A comment, if a word can begin here: not in `$(x)#y`; old shells miscount what comments in `"$()"` hold."""
+        begins = before == _SUBSTITUTION or (before in _WORD_ENDS and before != _VALUE)
+        if before in (_VALUE, ")") or (begins and self._nested):
+            self._give_up("after a # that may begin a comment")
+        self._comment = begins
+
+    def _demand_no_documents(self) -> None:
+        """Shells differ in where a here-document begins whose line opens or closes a parenthesis after its name."""
+        if self._documents:
+            self._give_up("after a parenthesis behind the name of a here-document")
 
     def _begin_documents(self, character: str) -> None:
         """The bodies of here-documents begin on the line after the one that names them."""
@@ -168,16 +248,16 @@ class Shell:
     def _enter(self) -> None:
         first = self._documents[0]
         if first.broken:
-            self._for_good = first.broken
+            self._give_up(first.broken)
             return
         self._inside = True
-        self.quoting = "document" if first.literal else "expanded document"
+        self._quotes = "document" if first.literal else "expanded document"
 
     def _inside_document(self, character: str) -> None:
         if not self._documents[0].line(character):
             return
         self._documents.pop(0)
-        self._inside, self.quoting, self._previous = False, "none", "\n"
+        self._inside, self._quotes, self._previous = False, "none", "\n"
         if self._documents:
             self._enter()
 
@@ -257,6 +337,6 @@ _WORD = "w"
 """Any character that a comment cannot follow: stands for a quoted or escaped one."""
 _VALUE = ""
 """Stands for a placeholder, which may be empty."""
-_SUBSTITUTION, _CLOSING = "$(", "))"
-"""Stand for what has just begun or may just end."""
+_SUBSTITUTION, _CLOSING, _PID = "$(", "))", "$$"
+"""Stand for what has just begun, may just end, or ends with the second of its characters."""
 _WORD_ENDS = " \t\n;&|()<>"

@@ -49,7 +49,7 @@ ATTACKS = [
 def step(text: str, parameters: dict, *, script: bool = False, raw: bool = False) -> Step:
     parsed = template.parse(text, HERE, raw=raw)
     process = Script(parsed, "sh") if script else Command(parsed)
-    spec = StepSpec(process, DockerEnvironment("image"), ConstantPublisher({}), HERE)
+    spec = StepSpec(process, DockerEnvironment("image", workdir="/workdir"), ConstantPublisher({}), HERE)
     return Step(StepId("one"), spec, parameters, (), ("compat: raw",) if raw else ())
 
 
@@ -95,6 +95,23 @@ class TestWhere:
             ("run # isn't it\nrun '{x}'", "single"),
             ("awk '{{print $1}}' {x}", "none"),
             ("run < in > out {x}", "none"),
+            ('run "$(cat {x})"', "nested"),
+            ('run "$(cat "a" \'b\')" {x}', "none"),
+            ('run "$(cat)/{x}"', "double"),
+            ("run \"$(cat '{x}')\"", "single"),
+            ('run "$(cat "{x}")"', "double"),
+            ('run "$(a "$(b (c) \\) {x})")"', "nested"),
+            ('run "$(a "$(b)" $(c) {x})"', "nested"),
+            ("run \"$(a | (b; c))\" '{x}'", "single"),
+            ('run "$((1 + (2)))/{x}"', "double"),
+            ('run "$(a $((1 + ${{n}})) {x})"', "nested"),
+            ('run "${{a%%[(]*}}$(b ${{c##*/}})" {x}', "none"),
+            ("run # {x}", "comment"),
+            ("# {x}", "comment"),
+            ("run \\\n# {x}", "comment"),
+            ("run $(a # it's {x}\n)", "comment"),
+            ("# ${x} `", "comment"),
+            ("showcase {x} $(case a in a) b;; esac)", "none"),
             ("run ''# {x}", "none"),
             ("run \\ # {x}", "none"),
         ],
@@ -109,13 +126,34 @@ class TestWhere:
             ("cat <<{x}\nEOF\n", "in the word that ends a here-document"),
             ("run `cat {x}`", "after a backquote"),
             ('run "`cat {x}`"', "after a command substitution in double quotes"),
-            ('run "$(cat {x})"', "after a command substitution in double quotes"),
-            ('run "$(cat)" {x}', "after a command substitution in double quotes"),
-            ("run # {x}", "in a comment"),
-            ("# {x}", "in a comment"),
-            ("(run)#it's\n# {x}", "in a comment"),
-            ("run \\\n# {x}", "in a comment"),
+            ("(run)#it's\n# {x}", "after a # that may begin a comment"),
             ("run {y}#{x}", "after a # that may begin a comment"),
+            ("run $(a)#'\n{x}'", "after a # that may begin a comment"),
+            ('run "$(a # b\n) {x}"', "after a # that may begin a comment"),
+            ('run "$(case a in a) b;; esac) {x}"', "after `case` in a substitution"),
+            ('run "$(ca\\\nse a in a) b;; esac) {x}"', "after `case` in a substitution"),
+            ("run $(($(case a in a) b;; esac)))'{x}'))", "after `case` in a substitution"),
+            ('run "$(cat <<E\n)\nE\n) {x}"', "after a here-document in a command substitution in double quotes"),
+            ('run "$(cat <<<a {x})"', "after a here-document in a command substitution in double quotes"),
+            ('run "$(a `b` {x})"', "after a backquote"),
+            ("run \"$(a $'b') {x}\"", "after $'...', which not every shell reads alike"),
+            ('run "$((a) {x})"', "after `$((`, which may begin arithmetic or a command"),
+            ('run "$((a) | b) {x}"', "after `$((`, which may begin arithmetic or a command"),
+            ('run "$((1 + {x}))"', "in arithmetic, which a shell evaluates"),
+            ('run "$(a; ((b))) {x}"', "after arithmetic, which a shell evaluates"),
+            ('run "$([[ a =~ [)] ]]) {x}"', "after arithmetic, which a shell evaluates"),
+            ('run "$([{y}[ a =~ [)] ]]) {x}"', "after a bracket behind a placeholder, which may be empty"),
+            ("run $({y}(a)) {x}", "after a bracket behind a placeholder, which may be empty"),
+            ("cat <{y}<E\n{x}\nE\n", "after a redirection behind another one"),
+            ('run "$(a ${{b:-)}}) {x}"', "after a parenthesis in ${...}"),
+            ("run $((${{b:-))'{x}'}}))", "after a parenthesis in ${...}"),
+            ("run ${{ a; }} {x}", "after quotes or expansions in ${...}"),
+            ('run "$$(a {x})"', "after an operator that not every shell reads alike"),
+            ('run "$\\\n(a {x})"', "after an operator that not every shell reads alike"),
+            ("run $$ $${x}", "behind a dollar sign"),
+            ("cat <<'E' $(a\n{x}\nE\n)", "after a parenthesis behind the name of a here-document"),
+            ("echo $(cat <<'E')\n{x}\nE\n", "after a parenthesis behind the name of a here-document"),
+            ("cat <<'E' \"$(a\n{x}\nE\n)\"", "after a parenthesis behind the name of a here-document"),
             ("run \\{x}", "behind a backslash"),
             ('run "\\{x}"', "behind a backslash"),
             ("run ${x}", "behind a dollar sign"),
@@ -132,9 +170,23 @@ class TestWhere:
     def test_what_no_quoting_makes_safe_is_refused(self, text, reason):
         with pytest.raises(SpecError) as caught:
             template.parse(text, HERE)
-        assert f"the placeholder {{x}} stands {reason}:" in caught.value.message
+        lines = text.split("\n")
+        line = next(n for n, shown in enumerate(lines, 1) if "{x}" in shown)
+        place = f" (line {line} of the script)" if "\n" in text else ""
+        assert f"the placeholder {{x}} stands {reason}{place}:" in caught.value.message
         assert caught.value.where == HERE
         assert "compat: raw" in (caught.value.hint or "")
+
+    def test_all_that_cannot_be_quoted_is_named(self):
+        with pytest.raises(SpecError) as caught:
+            template.parse("run {a}\n# {b}\nrun `{x}\n\nrun {y} {z[k]}", HERE)
+        assert "the placeholder {x} stands after a backquote (line 3 of the script):" in caught.value.message
+        assert "\n2 more cannot be quoted: {y} in line 5, {z[k]} in line 5" in (caught.value.hint or "")
+        with pytest.raises(SpecError) as caught:
+            template.parse("`{x}" + "".join(f" {{p{n}}}" for n in range(12)), HERE)
+        assert (caught.value.hint or "").endswith(
+            "12 more cannot be quoted: " + "{p0}, {p1}, {p2}, {p3}, {p4}, {p5}, {p6}, {p7}, {p8}, {p9}, ..."
+        )
 
     @pytest.mark.parametrize("text", ["{x", "x}", "{x}}", "{{{x"])
     def test_braces_must_pair(self, text):
@@ -223,6 +275,21 @@ class TestInARealShell:
         assert words("'{x}'", {"x": values}, shell=shell) == ["a b $(id)  '"]
         assert words('"{x}"', {"x": values}, shell=shell) == ["a b $(id)  '"]
 
+    @pytest.mark.parametrize("value", [*strategies.HOSTILE, "case", "if"])
+    def test_substitutions_in_double_quotes_begin_afresh(self, shell, value):
+        text = '"<$(printf \'(%s\' {x} \'{x}\' "{x}" "a$(printf %s. \')\' {x})b"; printf .)>{x}" "$((1 + (2))){x}" {x}'
+        inner = "".join(f"({word}" for word in (value, value, value, f"a).{value}.b"))
+        assert words(text, {"x": value}, shell=shell) == [f"<{inner}.>{value}", f"3{value}", value]
+
+    def test_lists_in_substitutions_are_words(self, shell):
+        assert words("\"$(printf '[%s]' {x})\"", {"x": ("a b", "$(id)", "case")}, shell=shell) == ["[a b][$(id)][case]"]
+
+    @pytest.mark.parametrize("value", ["a\nprintf PWNED", "it's", "\\"])
+    def test_a_comment_takes_no_value(self, shell, value):
+        made = invoked(step("printf '%s\\0' a # {x}\nprintf '%s\\0' {x}", {"x": value}))
+        assert made.argv[-1].startswith("printf '%s\\0' a # x\n")
+        assert words("a # {x}\nprintf '%s\\0' {x}", {"x": value}, shell=shell) == ["a", value]
+
     def test_leading_dashes_are_passed_on(self, shell):
         assert words("x {x}", {"x": "--help"}, shell=shell) == ["x", "--help"]
 
@@ -255,12 +322,12 @@ class TestInvocation:
                 "list": (Path((Dir(StepId("a", 1)), "/a")), Path((Dir(StepId("b")), "/c"))),
             },
         )
-        assert invoked(made).argv == ("sh", "-c", "'/workdir/out put' /inputs/1/b /inputs/0/a /inputs/1/c")
+        assert invoked(made).argv[4:] == ("sh", "-c", "'/workdir/out put' /inputs/1/b /inputs/0/a /inputs/1/c")
         assert made.input_dirs() == (StepId("a", 1), StepId("b"))
 
     def test_a_script_goes_to_the_interpreters_input(self):
         call = invoked(step("echo {x}\n", {"x": "a b"}, script=True))
-        assert call.argv == ("sh",)
+        assert call.argv[4:] == ("sh",)
         assert call.stdin == "echo 'a b'\n"
 
     def test_a_value_that_upstream_would_have_split_is_warned_of(self):
@@ -272,6 +339,6 @@ class TestInvocation:
 
     def test_raw_substitutes_as_upstream_does_and_does_not_warn(self):
         call = invoked(step("echo $({x}) '{x}'", {"x": "echo a b"}, raw=True))
-        assert call.argv[2] == "echo $(echo a b) 'echo a b'"
+        assert call.argv[-1] == "echo $(echo a b) 'echo a b'"
         assert call.warnings == ()
         assert not call.env
