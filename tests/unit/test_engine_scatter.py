@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workbench import LATE, Play, plan, quick, scattered
 
+from recast_dm.engine import scatter
 from recast_dm.errors import SpecError
 from recast_dm.model import StepId
 
@@ -45,9 +46,26 @@ def test_a_group_comes_from_all_its_steps():
 @pytest.mark.parametrize("value", [5, "text", {"a": 1}, None])
 def test_only_lists_are_scattered(value):
     play = Play(quick("a", {}, LATE), quick("b", {"x": {"step": "a", "output": "x"}}, scatter=scattered("x")))
-    with pytest.raises(SpecError, match="the stage 'b' scatters over 'x', which is not a list") as caught:
-        play.publish("a/0", {"x": value})
+    assert play.publish("a/0", {"x": value}) == []
+    (error,) = play.expansion.errors
+    assert error.message == "the stage 'b' scatters over 'x', which is not a list"
+    assert error.where is not None
+    assert play.waiting() == {}
+
+
+def test_more_steps_than_anybody_wants_are_refused_before_they_are_made():
+    lists = {name: list(range(101)) for name in ("x", "y", "z")}
+    with pytest.raises(SpecError, match="the stage 'b' would make more than 1000000 steps") as caught:
+        plan(quick("b", lists, scatter=scattered("x", "y", "z", method="cartesian")))
     assert caught.value.where is not None
+
+
+def test_a_million_combinations_are_not_too_many(monkeypatch):
+    monkeypatch.setattr(scatter, "MAX_STEPS", 6)
+    fits = {"x": [1, 2, 3], "y": [1, 2]}
+    assert len(plan(quick("b", fits, scatter=scattered("x", "y", method="cartesian")))) == 6
+    with pytest.raises(SpecError, match="more than 6 steps"):
+        plan(quick("b", {**fits, "y": [1, 2, 3]}, scatter=scattered("x", "y", method="cartesian")))
 
 
 def test_literal_lists_make_no_edges():

@@ -37,6 +37,12 @@ class TestPin:
         assert caught.value.exit_code == 4
         assert hint in (caught.value.hint or "")
 
+    def test_all_that_are_missing_are_named(self):
+        with pytest.raises(ToolMissing, match="the images a:1, recast-dm/toy:1.0 are not here") as caught:
+            images.pin(["a:1", "b", "recast-dm/toy:1.0"], {"b": PINNED}.get)
+        assert [word in (caught.value.hint or "") for word in ("docker pull a:1", "make images")] == [True, True]
+        assert len((caught.value.hint or "").splitlines()) == 2
+
 
 class TestFind:
     def test_by_id_even_when_the_name_has_moved_on(self):
@@ -55,9 +61,26 @@ class TestFind:
 
     @pytest.mark.parametrize("layers", [("sha256:b", "sha256:a"), ("sha256:a",), ()])
     def test_a_name_with_other_layers_is_exit_5(self, layers):
-        with pytest.raises(IntegrityError, match="is not the image that was captured: its layers differ") as caught:
+        with pytest.raises(
+            IntegrityError, match="is not the image that was captured: its layers or its settings"
+        ) as caught:
             images.find(PINNED, lookup(name=replace(PINNED, diff_ids=layers)))
         assert caught.value.exit_code == 5
+
+    @pytest.mark.parametrize(
+        "config",
+        [{"env": ["A=2"], "workdir": "/code"}, {"env": ["A=1"], "workdir": "/"}, {}],
+    )
+    def test_a_name_with_other_settings_is_exit_5(self, config):
+        pinned = replace(PINNED, config={"env": ["A=1"], "workdir": "/code"})
+        with pytest.raises(IntegrityError, match="its layers or its settings differ") as caught:
+            images.find(pinned, lookup(name=replace(pinned, config=config)))
+        assert caught.value.exit_code == 5
+        assert images.find(pinned, lookup(name=pinned)) == pinned
+
+    def test_where_no_settings_were_captured_they_are_not_compared(self):
+        here = replace(PINNED, config={"env": ["A=1"], "workdir": ""})
+        assert images.find(PINNED, lookup(name=here)) == here
 
     def test_nothing_here(self):
         with pytest.raises(ToolMissing, match=r"the image recast-dm/toy:1.0 \(sha256:0123456789ab\) is not here"):
@@ -65,4 +88,11 @@ class TestFind:
 
 
 def test_an_images_document_reads_back():
-    assert Image.from_document(PINNED.document()) == PINNED
+    for image in (PINNED, replace(PINNED, config={"env": ["A=1"], "workdir": "/code"})):
+        assert Image.from_document(image.document()) == image
+
+
+def test_a_document_from_before_settings_were_captured():
+    document = PINNED.document()
+    del document["config"]
+    assert Image.from_document(document) == PINNED

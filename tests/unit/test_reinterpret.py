@@ -190,7 +190,7 @@ class TestRerun:
     def test_an_image_that_is_another_one(self, toy_capsule, backend, tmp_path):
         (image,) = toy_capsule.images
         moved = replace(toy_capsule, images=(replace(image, image_id="sha256:gone", diff_ids=("sha256:other",)),))
-        with pytest.raises(IntegrityError, match="its layers differ"):
+        with pytest.raises(IntegrityError, match="its layers or its settings differ"):
             self.rerun(moved, backend, tmp_path)
 
 

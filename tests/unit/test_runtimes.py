@@ -44,8 +44,8 @@ def test_the_whole_command_line():
         *("--mount", "type=bind,src=/runs/1/.attempts/count.0.1/work,dst=/workdir"),
         *("--mount", "type=bind,src=/runs/1/a b/0,dst=/inputs/0,readonly"),
         *("--mount", 'type=bind,"src=/capsule,x/data",dst=/inputs/1,readonly'),
-        *("--env", "HOME=/tmp", "--env", "LC_ALL=C.UTF-8", "--env", "OMP_NUM_THREADS=1"),
-        *("--env", "RECAST_DM_P0=a\nb=c", "--env", "TMPDIR=/tmp", "--env", "TZ=UTC"),
+        *("--env", "HOME=/tmp", "--env", "LC_ALL=C.UTF-8", "--env", "LOGNAME=recast", "--env", "OMP_NUM_THREADS=1"),
+        *("--env", "RECAST_DM_P0=a\nb=c", "--env", "TMPDIR=/tmp", "--env", "TZ=UTC", "--env", "USER=recast"),
         *("--entrypoint", "sh", "sha256:abc", "-c", "echo 'a b' $X"),
     )
 
@@ -65,6 +65,14 @@ def test_a_directory_files_and_variables_of_the_environment():
     assert [w for w in words if w.startswith(("TZ=", "A="))] == ["A=1", "TZ=CET"]
     image = words.index("sha256:abc")
     assert all(words.index(w) < image for w in ("--workdir", "--entrypoint", "A=1"))
+
+
+def test_a_scratch_directory_can_be_written_to():
+    mount = "type=bind,src=/runs/1/.attempts/count.0.1/scratch,dst=/scratch"
+    words = argv(replace(JOB, scratch=Path("/runs/1/.attempts/count.0.1/scratch")))
+    assert words[words.index(mount) - 1] == "--mount"
+    assert words.index(mount) < words.index("sha256:abc")
+    assert not any("/scratch" in word for word in argv(JOB))
 
 
 def test_a_script_is_the_only_thing_that_opens_stdin():
