@@ -4,6 +4,8 @@ import os
 import subprocess
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from strategies import HOSTILE
 
 from recast_dm.engine import command
@@ -25,18 +27,51 @@ DOCUMENTS = [
 ]
 VALUES = [*HOSTILE, "EOF", "\tEOF", "A", "B", "E O", "${x:-$(echo pwned)}"]
 
+EVIL = ["case", ")", ") echo pwned >&2 #", ')"; echo pwned >&2 #', "'; echo pwned >&2 #", "a\necho pwned >&2\n#"]
+MARK = "Q7zQ"
+
+
+def in_double_quotes(inner):
+    """Texts in double quotes, around what `inner` draws."""
+    literals = ["{x}", "a'b", " # ", ")", "(", '\\"', "\\$(", "$ ", "$((1+(2)))", "$((${{#u}}*2))", "${{u##*/}}"]
+    return st.lists(inner | st.sampled_from(literals), max_size=3).map(lambda parts: f'"{"".join(parts)}"')
+
+
+def substitutions(inner):
+    """Command substitutions whose words hold what `inner` draws."""
+    literals = ["{x}", "'{x}'", "a{x}", "'a)'", "\\)", "\\(", "\\'", "a#b", "$((3-(2)))", "$#", '"$(printf %s {x})"']
+    ways = [
+        "({})",
+        "(\n({}) )",
+        "(f() {{{{ {}; }}}}; f)",
+        "(if :; then {}; fi)",
+        "(:; (: && {}))",
+        "(case a in a) {};; esac)",
+        "({} # {{x}})\n)",
+        "(\\\n{})",
+    ]
+    words = st.lists(in_double_quotes(inner) | st.sampled_from(literals), max_size=3).map(" ".join)
+    return st.builds(lambda way, given: "$" + way.format(f"printf '<%s>' {given}"), st.sampled_from(ways), words)
+
+
+NESTED = st.recursive(st.sampled_from(["$(printf '<%s>' {x})", "$(printf %s '{x}')"]), substitutions, max_leaves=5)
+LINES = st.lists(in_double_quotes(NESTED) | st.sampled_from(["{x}", "'{x}'", "# it's {x}\n:"]), min_size=1, max_size=3)
+
 
 def step(process, value):
     spec = StepSpec(process, HostEnvironment(), ConstantPublisher({}), HERE)
     return Step(STEP, spec, {"x": value}, ())
 
 
-def said(process, value) -> str:
+def outcome(process, value) -> subprocess.CompletedProcess[str]:
     call = command.invocation(step(process, value), {STEP: "/tmp"})
-    done = subprocess.run(
+    return subprocess.run(
         call.argv, input=call.stdin, env={**os.environ, **call.env}, capture_output=True, text=True, check=False
     )
-    return done.stdout
+
+
+def said(process, value) -> str:
+    return outcome(process, value).stdout
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
@@ -53,6 +88,23 @@ def test_values_arrive_literally_or_are_refused(text, shell):
         arrived += 1
         assert out.count(value) >= text.count("{x}"), (value, out)
     assert arrived > len(VALUES) / 2
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@settings(max_examples=150, deadline=None)
+@given(words=LINES, value=st.sampled_from([*HOSTILE, *EVIL]))
+@example(words=["\"$(printf '<%s>' \"$(printf '<%s>' {x})\" 'a)'){x}\"", "{x}"], value=')"; echo pwned >&2 #')
+def test_a_value_in_nested_substitutions_is_what_an_inert_one_is(words, value, shell):
+    """What is printed for a harmless word is printed for any other text, with that in its place."""
+    text = f"printf '<%s>' {' '.join(words)}"
+    try:
+        parsed = template.parse(text, HERE)
+    except SpecError:
+        return
+    inert, got = (outcome(Script(parsed, shell), given) for given in (MARK, value))
+    assert inert.stderr == got.stderr == ""
+    # `$()` takes the line breaks at the end away
+    assert got.stdout.replace("\n", "") == inert.stdout.replace(MARK, value).replace("\n", "")
 
 
 @pytest.mark.parametrize(
