@@ -43,11 +43,25 @@ class Location:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step of a run that failed, why, and where its log lies."""
+
+    step: str
+    reason: str
+    log: str | None
+
+
 class RecastError(Exception):
-    """What a user may see. `hint` is the next thing to do, one or more lines."""
+    """What a user may see. `hint` is the next thing to do, one or more lines.
+
+    The error of a run that failed has its directory in `run_dir`, and in `failed` every step that did not end well.
+    """
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "error"
+    failed: tuple[Failure, ...] = ()
+    run_dir: str | None = None
 
     def __init__(self, message: str, *, where: Location | None = None, hint: str | None = None) -> None:
         long = len(message) > LONGEST
@@ -67,6 +81,10 @@ class RecastError(Exception):
         where = None
         if self.where:
             where = {"file": self.where.file, "line": self.where.line, "column": self.where.column}
+        of_run: dict[str, Any] = {}
+        if self.run_dir is not None:
+            failed = [{"step": each.step, "reason": each.reason, "log": each.log} for each in self.failed]
+            of_run = {"failed": failed, "run_dir": self.run_dir}
         return {
             "schema": SCHEMA,
             "kind": self.kind,
@@ -74,6 +92,7 @@ class RecastError(Exception):
             "message": self.message,
             "where": where,
             "hint": self.hint,
+            **of_run,
         }
 
 

@@ -35,6 +35,8 @@ from recast_dm.errors import Interrupted, RecastError, UsageError, storage_error
 
 ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """The base of everything typer says about wrong words; typer carries its own click and does not export this."""
+NO_WORDS = "NoArgsIsHelpError"
+"""The one of them that is raised where there are no words at all; its message is the help."""
 
 PANELS = ("Preserve", "Run", "Reinterpret", "Inspect", "Setup")
 
@@ -103,12 +105,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, _terminated)
     try:
-        code = app(words, prog_name="recast-dm", standalone_mode=False)
+        code = _start(words)
     except BrokenPipeError:
         return 1  # whoever read our output has gone; there is nobody to tell
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # nothing escapes to a user as a traceback
         return _fail(_ours(error), as_json)
     return code if isinstance(code, int) else 0
+
+
+def _start(words: list[str]) -> Any:
+    try:
+        return app(words, prog_name="recast-dm", standalone_mode=False)
+    except ClickException as error:
+        if type(error).__name__ != NO_WORDS:
+            raise
+        view.out(error.format_message())  # who says nothing asks what can be said
+        return 0
 
 
 def _ours(error: BaseException) -> RecastError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from recast_dm import images, runtimes
@@ -11,6 +13,7 @@ from recast_dm.engine.cache import StepCache
 from recast_dm.engine.forecast import Forecast, Planned, forecast
 from recast_dm.engine.request import Request
 from recast_dm.errors import RecastError
+from recast_dm.model import StepId
 from recast_dm.reinterpret import Subject
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ def show(subject: Subject, settings: Settings, cache: StepCache | None) -> None:
         policies=subject.policies,
         policy=settings.policy,
     )
-    seen = forecast(request, settings.workdir, cache)
+    seen = _performed(forecast(request, settings.workdir, cache))
     if settings.json:
         view.document(_document(subject, seen))
     else:
@@ -45,6 +48,26 @@ def _images(subject: Subject, runtime: str) -> dict[str, Any]:
         except RecastError as error:
             view.say(f"note: {error.message}: nobody can tell which steps are cached")
     return found
+
+
+def _performed(seen: Forecast) -> Forecast:
+    """A forecast without the init steps of sub-workflows: what waits for one waits for what that waits for.
+
+    An init step that waits for nothing more is no part of a forecast.
+    """
+    known = {planned.step.id: planned.step for planned in seen.steps}
+
+    def needs(sources: tuple[StepId, ...]) -> Iterator[StepId]:
+        for source in sources:
+            if source in known:
+                yield from needs(known[source].depends_on) if known[source].spec.init else (source,)
+
+    steps = []
+    for planned in seen.steps:
+        if not planned.step.spec.init:
+            sources = tuple(dict.fromkeys(needs(planned.step.depends_on)))
+            steps.append(replace(planned, step=replace(planned.step, depends_on=sources)))
+    return replace(seen, steps=tuple(steps))
 
 
 def _document(subject: Subject, seen: Forecast) -> dict[str, Any]:
@@ -77,7 +100,8 @@ def _table(subject: Subject, seen: Forecast) -> str:
         what = ", ".join(f"{counts[each]} {each}" for each in ("kept", "cached", "runs", "waits") if counts[each])
         relaxed = ", ".join(steps[0].step.relaxations)
         rows.append((stage, str(len(steps)), what, steps[0].where or "", relaxed))
-    lines = [f"{subject.name}: {len(seen.steps)} steps are known", ""]
+    known = "1 step is known" if len(seen.steps) == 1 else f"{len(seen.steps)} steps are known"
+    lines = [f"{subject.name}: {known}", ""]
     if rows:
         lines.append(view.table(rows, head=("stage", "steps", "what happens", "in", "relaxations")))
     lines += [f"{unready.stage} waits: {unready.why}" for unready in seen.waiting]

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from recast_dm.cli import view
 from recast_dm.engine import events
-from recast_dm.engine.request import Ask
-from recast_dm.errors import SpecError, StepFailed
+from recast_dm.engine.request import Ask, stopping
+from recast_dm.errors import Interrupted, SpecError, StepFailed
 from recast_dm.model import StepId
 from recast_dm.spec import text
 
 HEARTBEAT = 10.0
 WIDE = 100
 """Columns of a terminal that has room for what steps say."""
+NAME = 20
+"""Columns that the name of a stage should have; cached and elapsed give way to it."""
+LEAST = 8
+"""Columns for which even running and failed give way."""
+GAP = 2
 MANY = 20
 """Kept or cached steps in a row of which each gets a line; what comes after them is counted."""
+PATIENCE = 0.1
+"""Seconds between two looks at whether a run that asks somebody is to stop."""
+TITLES = ("done", "cached", "running", "failed", "elapsed")
 _HOW = {"ran": "finished", "cached": "cached", "kept": "kept"}
 
 
@@ -36,6 +48,17 @@ class StageState:
     running: dict[StepId, float] = field(default_factory=dict)
     began: float | None = None
     ended: float = 0.0
+    way: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`fit`, `scan/1/fit`, or `scan/*/fit` for several."""
+        return "/".join(self.way)
+
+    def join(self, step: StepId) -> None:
+        """Takes in a step's way to its stage: what differs from the others becomes `*`."""
+        way = tuple(step.stage.split("/"))
+        self.way = tuple(a if a == b else "*" for a, b in zip(self.way, way, strict=True)) if self.way else way
 
     def elapsed(self, now: float) -> float:
         if self.began is None:
@@ -45,7 +68,7 @@ class StageState:
 
 @dataclass
 class State:
-    """What is known of a run so far; filled by events from any thread."""
+    """What is known of a run so far; filled by events from any thread. Stages go by `StepId.names`."""
 
     began: float = field(default_factory=time.monotonic)
     stages: dict[str, StageState] = field(default_factory=dict)
@@ -65,7 +88,7 @@ class State:
             stage.running[event.step] = now
             stage.began = stage.began or now
         elif isinstance(event, events.StepSaid):
-            self.said[event.step.stage] = (event.step, event.line)
+            self.said[event.step.names] = (event.step, event.line)
         elif isinstance(event, events.StepFinished):
             stage = self._end(event.step)
             stage.finished += 1
@@ -75,7 +98,9 @@ class State:
             self._end(event.step).failed += 1
 
     def _stage(self, step: StepId) -> StageState:
-        return self.stages.setdefault(step.stage, StageState())
+        stage = self.stages.setdefault(step.names, StageState())
+        stage.join(step)
+        return stage
 
     def _end(self, step: StepId) -> StageState:
         stage = self._stage(step)
@@ -87,7 +112,7 @@ class State:
         return [item for stage in self.stages.values() for item in stage.running.items()]
 
     def last_line(self, step: StepId) -> str:
-        who, line = self.said.get(step.stage, (None, ""))
+        who, line = self.said.get(step.names, (None, ""))
         return line if who == step else ""
 
     def totals(self) -> str:
@@ -171,59 +196,130 @@ class Lines:
 class Live:
     """A table that is drawn again and again: one row a stage."""
 
+    shown: ClassVar[Live | None] = None
+    """The one on the terminal, which makes room for questions."""
+
     def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
         self._state = State()
         self._lock = threading.Lock()
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, highlight=False)
+        if self._console.no_color:  # rich would still write bold and dim
+            self._console = Console(stderr=True, highlight=False, color_system=None)
         self._live = RichLive(get_renderable=self._draw, console=self._console, refresh_per_second=4)
 
     def __enter__(self) -> Live:
         self._live.__enter__()
+        Live.shown = self
         return self
 
     def __exit__(self, *exception: Any) -> None:
+        Live.shown = None
         self._live.__exit__(*exception)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Draws nothing meanwhile; nor afterwards, when the run stops."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            if not stopping.get()():
+                self._live.start()
 
     def __call__(self, event: events.Event) -> None:
         with self._lock:
             self._state.take(event)
         if isinstance(event, events.RunStarted):
-            self._console.print(f"run directory {event.directory} ({event.runtime})", highlight=False)
+            self._say(f"run directory {event.directory} ({event.runtime})")
+        if isinstance(event, events.Instructed):
+            self._say(f"to do: {event.step}: {event.instructions}  [in {event.place}]")
         if isinstance(event, events.Warned):
-            self._console.print(f"warning: {event.message}", highlight=False)
+            self._say(f"warning: {event.message}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def _draw(self) -> Any:
-        from rich.markup import escape
-        from rich.table import Table
+        from rich.console import Group
+        from rich.text import Text
 
         with self._lock:
             state, now = self._state, time.monotonic()
-            shown = Table(box=None, padding=(0, 2, 0, 0), expand=False)
-            shown.add_column("stage", no_wrap=True, overflow="ellipsis", ratio=2)
-            for title in ("done", "cached", "running", "failed", "elapsed"):
-                shown.add_column(title, justify="right", no_wrap=True)
-            wide = self._console.width >= WIDE
-            if wide:
-                shown.add_column("last line", no_wrap=True, overflow="ellipsis")
             rows = list(state.stages.items())
             room = max(3, self._console.height - 4)
             if len(rows) > room:  # what runs is what one looks for
                 rows = [row for row in rows if row[1].running or row[1].failed][:room] or rows[-room:]
-            for name, stage in rows:
-                row = [
-                    escape(name),
-                    f"{stage.finished}/{stage.total}",
-                    str(stage.again or ""),
-                    str(len(stage.running) or ""),
-                    str(stage.failed or ""),
-                    f"{stage.elapsed(now):.0f} s" if stage.began is not None else "",
-                ]
-                shown.add_row(*row, *([escape(state.said.get(name, (None, ""))[1][:60])] if wide else []))
-            shown.caption = f"{state.totals()} steps, {now - state.began:.0f} s"
-        return shown
+            lines = table(
+                [(stage.name, _numbers(stage, now), state.said.get(key, (None, ""))[1]) for key, stage in rows],
+                self._console.width,
+            )
+            lines.append(f"{state.totals()} steps, {now - state.began:.0f} s")
+        styles = ["bold", *[""] * (len(lines) - 2), "dim"]
+        return Group(
+            *(Text(line, style, no_wrap=True, overflow="crop") for line, style in zip(lines, styles, strict=True))
+        )
+
+
+def _numbers(stage: StageState, now: float) -> tuple[str, ...]:
+    counts = (stage.again, len(stage.running), stage.failed)
+    elapsed = f"{stage.elapsed(now):.0f} s" if stage.began is not None else ""
+    return (f"{stage.finished}/{stage.total}", *(str(n or "") for n in counts), elapsed)
+
+
+def table(rows: Sequence[tuple[str, Sequence[str], str]], width: int) -> list[str]:
+    """Stages with their numbers and last lines, as wide as the terminal; names are cut, numbers never.
+
+    Where names would have too little room, columns are left out: what is empty first.
+
+    >>> print("\\n".join(table([("scan/*/fit", ("12/400", "", "4", "1", "12 s"), "")], 60)))
+    stage       done    cached  running  failed  elapsed
+    scan/*/fit  12/400                4       1     12 s
+    >>> print("\\n".join(table([("scan/*/fit", ("12/400", "", "4", "1", "12 s"), "")], 34)))
+    stage      done    running  failed
+    scan…/fit  12/400        4       1
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    widths = [max(map(len, column)) for column in zip(TITLES, *(numbers for _, numbers, _ in rows), strict=True)]
+    longest = max([len("stage"), *(cell_len(name) for name, _, _ in rows)])
+    empty = [n for n in (3, 1) if not any(numbers[n] for _, numbers, _ in rows)]
+    kept = list(range(len(TITLES)))
+    for n in dict.fromkeys([*empty, 4, 1, 2, 3]):
+        if width - sum(widths[k] + GAP for k in kept) >= min(
+            longest, LEAST if n in (2, 3) and n not in empty else NAME
+        ):
+            break
+        kept.remove(n)
+    room = max(1, min(longest, width - sum(widths[k] + GAP for k in kept)))
+    said = width - room - sum(widths[k] + GAP for k in kept) - GAP
+    lines = []
+    for name, numbers, line in [("stage", TITLES, "last line"), *rows]:
+        cells = [set_cell_size(middle(name, room), room)]
+        cells += [numbers[k].ljust(widths[k]) if k == 0 else numbers[k].rjust(widths[k]) for k in kept]
+        if width >= WIDE and said >= NAME:
+            cells.append(set_cell_size(_plain(line), said))
+        lines.append((" " * GAP).join(cells).rstrip())
+    return lines
+
+
+def middle(text: str, room: int) -> str:
+    """A text cut in its middle, where it has no room.
+
+    >>> middle("scan/*/likelihood", 12), middle("fit", 12)
+    ('scan/*…ihood', 'fit')
+    """
+    if len(text) <= room:
+        return text
+    tail = (room - 1) // 2
+    return f"{text[: room - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def _plain(text: str) -> str:
+    """A line without what would move the cursor."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 class Silent:
@@ -255,21 +351,35 @@ def asker() -> Ask | None:
 
 
 def _ask(step: StepId, instructions: str, place: Path, wants_value: bool) -> Any:
-    view.say(f"\n{step} needs you:\n{instructions}\nits files belong into {place}")
-    if not wants_value:
-        _answer("press Enter when it is done: ")
-        return None
-    while True:
-        answer = _answer("what does it publish, as JSON or YAML? ")
-        try:
-            return text.parse(answer).plain()
-        except SpecError as error:
-            view.say(f"that cannot be read: {error.message}")
+    shown = Live.shown
+    with shown.paused() if shown is not None else contextlib.nullcontext():
+        view.say(f"\n{step} needs you:\n{instructions}\nits files belong into {place}")
+        if not wants_value:
+            _answer(step, "press Enter when it is done: ")
+            return None
+        while True:
+            try:
+                value = text.parse(_answer(step, "what does it publish, as JSON or YAML? ")).plain()
+            except SpecError as error:
+                view.say(f"that cannot be read: {error.message}")
+                continue
+            if isinstance(value, dict):
+                return value
+            view.say("that is no mapping of names to values, such as {limit: 0.5}")
 
 
-def _answer(question: str) -> str:
+def _answer(step: StepId, question: str) -> str:
+    """A line from the terminal. Nobody can interrupt a thread that reads, so it looks again and again."""
     view.say(question)
-    answer = sys.stdin.readline()
+    terminal, answer = sys.stdin.fileno(), b""
+    while not answer.endswith(b"\n"):
+        if stopping.get()():
+            raise Interrupted(f"{step} was interrupted")
+        if select.select([terminal], [], [], PATIENCE)[0]:
+            read = os.read(terminal, 4096)
+            if not read:
+                break
+            answer += read
     if not answer:
         raise StepFailed("nobody answered", hint="finished steps are kept")
-    return answer.strip()
+    return answer.decode(errors="replace").strip()

@@ -15,12 +15,13 @@ from queue import SimpleQueue
 
 from recast_dm import store
 from recast_dm.engine import events, expand, publishers
+from recast_dm.engine.history import attempts
 from recast_dm.engine.journal import Journal
 from recast_dm.engine.perform import Tools, Worker, now
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import Record, RunDirectory
-from recast_dm.errors import Interrupted, RecastError, StepFailed
+from recast_dm.errors import Failure, Interrupted, RecastError, StepFailed
 from recast_dm.model import INIT, Image, Step, StepId
 from recast_dm.runtimes import About
 
@@ -166,7 +167,11 @@ class _Loop:
             self._fail(step, error)
 
     def _fail(self, step: Step, error: RecastError) -> None:
-        self._observer(events.StepEnded(step.id, error.message, getattr(error, "reason", "")))
+        reason = getattr(error, "reason", "")
+        self._observer(events.StepEnded(step.id, error.message, reason))
+        log = next((each / "log" for each in reversed(attempts(self._rundir.root, step.id))), None)
+        written = str(log) if log is not None and log.is_file() else None
+        error.failed = (Failure(str(step.id), reason or error.message, written),)
         self._failures.append(error)
 
     def _take(self, step: Step, record: Record) -> None:
@@ -196,13 +201,21 @@ class _Loop:
                 continue  # once is enough
 
     def _failure(self) -> RecastError:
-        """The error of a run in which steps failed; the first failure says most."""
+        """The error of a run in which steps failed: it names them; the first failure says most."""
         first = self._failures[0]
+        named = []
+        for error in self._failures[:10]:
+            name, reason = getattr(error, "step", None) or error.message[:100], getattr(error, "reason", "")
+            named.append(f"{name} ({reason})" if reason else name)
+        first.failed = tuple(failure for error in self._failures for failure in error.failed)
+        first.run_dir = str(self._rundir.root)
         if len(self._failures) == 1:
             return first
         names = ", ".join(str(getattr(error, "step", None) or error.message) for error in self._failures[:10])
         hint = f"{len(self._failures)} steps failed: {names}" + (", ..." if len(self._failures) > 10 else "")
-        first.hint = f"{first.hint}\n{hint}" if first.hint else hint
+        first.hint = f"{first.message}\n{first.hint}\n{hint}" if first.hint else f"{first.message}\n{hint}"
+        more = ", ..." if len(self._failures) > len(named) else ""
+        first.message = f"{len(self._failures)} steps failed: {', '.join(named)}{more}"
         return first
 
     def _complete(self) -> None:

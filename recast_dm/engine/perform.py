@@ -23,7 +23,7 @@ from recast_dm.engine import command, events, publishers, values
 from recast_dm.engine import key as keys
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.publishers import Files
-from recast_dm.engine.request import Ask, Request, limits
+from recast_dm.engine.request import Ask, Request, limits, stopping
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import (
     IntegrityError,
@@ -206,12 +206,12 @@ class Worker:
         if spec.starts_something:
             execution |= self._run(prepared, attempt, policy)
         instructions = self._instructions(step)
-        if instructions is not None:
-            self._observer(events.Instructed(step.id, instructions, attempt / "work"))
         if isinstance(spec.publisher, ManualPublisher):
             execution["said"] = self._asked(step, str(instructions), attempt / "work", True)
         elif isinstance(spec.process, Instructions) and self._tools.ask:
             self._asked(step, str(instructions), attempt / "work", False)
+        elif instructions is not None:  # nobody asks, which would tell them
+            self._observer(events.Instructed(step.id, instructions, attempt / "work"))
         return {**execution, "seconds": round(time.monotonic() - began, 3)}
 
     def _instructions(self, step: Step) -> str | None:
@@ -230,7 +230,13 @@ class Worker:
                 hint=f"its instructions:\n{instructions}\nrun this on a terminal; finished steps are kept",
             )
         with self._asking:
-            return self._tools.ask(step.id, instructions, place, wants_value)
+            if self.stop.is_set():
+                raise Interrupted(f"{step.id} was not asked for")
+            before = stopping.set(self.stop.is_set)
+            try:
+                return self._tools.ask(step.id, instructions, place, wants_value)
+            finally:
+                stopping.reset(before)
 
     def _run(self, prepared: _Prepared, attempt: Path, policy: Policy) -> dict[str, Any]:
         step = prepared.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,12 @@ from recast_dm.model import DockerEnvironment, Image, Policy, Step, StepId, Work
 from recast_dm.runtimes import Limits
 
 Ask: TypeAlias = Callable[[StepId, str, Path, bool], Any]
-"""Asks a person to do what a step's instructions say in a directory; with True, for what is published then."""
+"""Asks a person to do what a step's instructions say in a directory; with True, for what is published then.
+
+It waits for a person as long as the run goes on: when `stopping` says so, it raises Interrupted.
+"""
+stopping: ContextVar[Callable[[], bool]] = ContextVar("stopping", default=lambda: False)
+"""Within an Ask: whether the run that asks is being stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

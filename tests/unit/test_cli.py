@@ -33,6 +33,7 @@ VERBS = (
     ["explain"],
     ["graph"],
 )
+SPECS = Path(__file__).parents[1] / "conformance/specs"
 HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "scipy", "rich.console", "hypothesis")
 
 
@@ -79,7 +80,6 @@ def error_document(out: str) -> dict:
 
 class TestErrors:
     CASES = (
-        ([], 2, "usage"),
         (["--frobnicate"], 2, "usage"),
         (["rnu"], 2, "usage"),
         (["run"], 2, "usage"),
@@ -230,9 +230,54 @@ class TestVerbs:
         assert code == 1
         document = error_document(out)
         assert document["message"] == "the step count/0 failed (exit code 7)"
+        log = str(Path("w/.attempts/count.0.1/log").absolute())
+        assert document["failed"] == [{"step": "count/0", "reason": "exit code 7", "log": log}]
+        assert document["run_dir"] == str(Path("w").absolute())
         assert "| no such card" in document["hint"]
         assert "w/.attempts/count.0.1/log" in document["hint"]
         assert "failed    count/0" in err
+
+    def test_every_failed_step_is_named(self, cli, tmp_path):
+        stages = [
+            {
+                "name": name,
+                "dependencies": ["init"],
+                "scheduler": {
+                    "scheduler_type": "singlestep-stage",
+                    "parameters": {},
+                    "step": {
+                        "process": {"process_type": "string-interpolated-cmd", "cmd": cmd},
+                        "environment": {"environment_type": "localproc-env"},
+                        "publisher": {"publisher_type": "frompar-pub", "outputmap": {}},
+                    },
+                },
+            }
+            for name, cmd in (("a", "exit 3"), ("b", "sleep 9"), ("c", "true"))
+        ]
+        Path("workflow.yml").write_text(json.dumps({"stages": stages}))
+        words = ["run", "workflow.yml", "--allow-host", "--jobs", "1", "--workdir", "w"]
+        code, out, err = cli(*words, "--keep-going", "--timeout", "0.5", "--json")
+        document = error_document(out)
+        assert code == 1
+        assert document["message"] == "2 steps failed: a/0 (exit code 3), b/0 (timeout)"
+        assert [(each["step"], each["reason"]) for each in document["failed"]] == [
+            ("a/0", "exit code 3"),
+            ("b/0", "timeout"),
+        ]
+        assert all(Path(each["log"]).is_file() for each in document["failed"])
+        assert "error: 2 steps failed: a/0 (exit code 3), b/0 (timeout)\n  the step a/0 failed (exit code 3)\n" in err
+
+    def test_a_dry_run_counts_what_somebody_performs(self, cli):
+        spec = SPECS / "nested-sub-workflow"
+        words = ["run", str(spec / "workflow.yml"), "--inputs", str(spec / "init.yml"), "--dry-run"]
+        assert "7 steps are known" in cli(*words)[1]
+        plan = json.loads(cli(*words, "--json")[1])
+        steps = {step["step"]: step["depends_on"] for step in plan["steps"]}
+        assert len(steps) == 7
+        assert {source for sources in steps.values() for source in sources} <= set(steps)
+        spec = SPECS / "manual-process"
+        words = ["run", str(spec / "workflow.yml"), "--inputs", str(spec / "init.yml"), "--dry-run"]
+        assert "1 step is known" in cli(*words)[1]
 
     def test_a_tampered_capsule(self, cli, fake, capsule):
         file = Path(capsule) / "data/analysis/data/toy.py"
@@ -266,6 +311,11 @@ class TestHelp:
     def test_the_verbs_stand_in_their_panels(self, cli):
         _, out, _ = cli("--help")
         assert re.findall(r"^(\w+):$", out, re.MULTILINE) == ["Options", "Preserve", "Run", "Reinterpret", "Inspect"]
+
+    @pytest.mark.parametrize("words", [[], ["models"]], ids=["none", "models"])
+    def test_who_says_nothing_sees_the_help(self, cli, words):
+        assert cli(*words) == cli(*words, "--help")
+        assert cli(*words)[0] == 0
 
     def test_the_version(self, cli):
         assert cli("--version") == (0, "recast-dm 0.1.0\n", "")
