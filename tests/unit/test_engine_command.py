@@ -194,6 +194,13 @@ class TestInScratch:
         words = ["a b", "$(id)", "", "'", "*"]
         assert self.run(start, tmp_path / "scratch", "printf", "%s\\0", *words) == "".join(f"{w}\0" for w in words)
 
+    @pytest.mark.xfail(reason="it unsets d, f and OLDPWD, which may be the environment's", strict=True)
+    def test_variables_are_passed_as_they_are(self, start, tmp_path, monkeypatch):
+        (tmp_path / "scratch").mkdir()
+        monkeypatch.setenv("d", "1")
+        monkeypatch.setenv("f", "2")
+        assert self.run(start, tmp_path / "scratch", "sh", "-c", 'printf "$d $f"') == "1 2"
+
     def test_without_a_scratch_directory_it_stays_where_it_is(self, start, tmp_path):
         assert self.run(start, tmp_path / "none", "pwd", "-P") == f"{start}\n"
 
@@ -217,6 +224,19 @@ class TestCommandsInBrackets:
         made = plan(stage("one", "", {"x": [1, "a[$(id)]"]}, {}, process=process, environment=image))["one/0"]
         with pytest.raises(SpecError, match="holds a command in brackets"):
             call(made)
+
+    @pytest.mark.parametrize(
+        ("cmd", "parameters"),
+        [
+            ('[[ "{x}" -gt 1 ]]', {"x": ["a[", "$(id)]"]}),
+            ('[[ "{x}{y}" -gt 1 ]]', {"x": "a[", "y": "$(id)]"}),
+            ('printf -v "a[{x}]" 1', {"x": "$(id)"}),
+        ],
+    )
+    @pytest.mark.xfail(reason="only whole words are looked at, not what they stand beside", strict=True)
+    def test_brackets_that_come_together_in_one_word(self, cmd, parameters):
+        with pytest.raises(SpecError, match="holds a command in brackets"):
+            call(step(cmd, parameters))
 
     @pytest.mark.parametrize("value", ["$(id)[a]", "a[0]", "[1, 2]", "`id`", "$(id)", "a[$x]"])
     def test_others_are_words(self, value):

@@ -70,7 +70,7 @@ class TestSuccess:
         limit = bench.runtime.jobs[-1]
         assert all(0 not in job.user for job in bench.runtime.jobs)
         assert limit.inputs == tuple(bench.root / "run" / step for step in ("background/0", "signal/0", "signal/1"))
-        assert limit.argv == ("sh", "-c", "cat /inputs/0/out /inputs/1/out /inputs/2/out > /workdir/out")
+        assert limit.argv[4:] == ("sh", "-c", "cat /inputs/0/out /inputs/1/out /inputs/2/out > /workdir/out")
 
     def test_records_validate_against_their_schema(self, bench, physics):
         finished = bench.run(physics, POINT)
@@ -361,10 +361,16 @@ class TestFailure:
         assert "it wrote: d/x, other" in (caught.value.hint or "")
         assert not (bench.root / "run/.records/two/0.json").exists()
 
-    @pytest.mark.parametrize("cmd", ["ln -s /etc/passwd {out}", "echo > {out}; ln -s . loop", "echo > {out}; mkfifo p"])
-    def test_links_and_special_files_are_refused(self, bench, cmd):
+    def test_special_files_are_refused(self, bench):
         with pytest.raises(RecastError, match="is a link or a special file"):
-            bench.run(failing(cmd))
+            bench.run(failing("echo > {out}; mkfifo p"))
+        assert not (bench.root / "run/two/0").exists()
+
+    @pytest.mark.parametrize("target", ["/etc/passwd", "nowhere", "/inputs/0/out", "out", "../log"])
+    def test_an_output_behind_a_link_that_leads_out_was_not_written(self, bench, target):
+        with pytest.raises(StepFailed, match="two/0 ended well but did not write its declared output 'out'"):
+            bench.run(failing(f"cd $(dirname {{out}}); ln -s {target} out"))
+        assert bench.seen.warnings() == ["two/0: the link out leads out of the step's directory: left out"]
         assert not (bench.root / "run/two/0").exists()
 
     def test_a_workflow_that_makes_no_step_fails(self, bench):
@@ -389,8 +395,9 @@ class TestFailure:
         assert bench.hows() == {"other/0": "ran"}
 
     def test_a_parameter_that_nobody_gave(self, bench, physics):
-        with pytest.raises(SpecError, match="the step init/0 publishes no 'seeds'"):
+        with pytest.raises(SpecError, match="there is no init parameter 'seeds'") as caught:
             bench.run(physics, {"m_med": 1, "lumi": 1})
+        assert (caught.value.hint or "").startswith("give it with -p seeds=VALUE")
 
     def test_a_failure_is_told_by_events(self, bench):
         with pytest.raises(StepFailed):
@@ -452,6 +459,114 @@ class TestPolicies:
         with pytest.raises(StepFailed):
             bench.run(workflow(*stages), jobs=1, run="other", cached=False)
         assert bench.hows() == {}
+
+    def test_a_stage_that_cannot_be_expanded_keeps_no_other_from_running(self, bench):
+        stages = [
+            stage("bad", "echo {n} > {out}", {"n": {"step": "init", "output": "n"}, **OUT}, OUT, scatter="n"),
+            stage("good", "touch {out}", OUT, OUT),
+            stage("better", "cat {x} > {out}", {"x": {"step": "good", "output": "out"}, **OUT}, OUT),
+            stage("after", "touch {out}", OUT, OUT, needs=["bad"]),
+        ]
+        with pytest.raises(SpecError, match="'bad' scatters over 'n', which is not a list"):
+            bench.run(workflow(*stages), {"n": 5}, keep_going=True)
+        assert bench.hows() == {"good/0": "ran", "better/0": "ran"}
+        with pytest.raises(SpecError, match="'bad' scatters over 'n', which is not a list"):
+            bench.run(workflow(*stages), {"n": 5}, run="other", cached=False)
+        assert bench.hows() == {}
+
+
+class TestLinks:
+    """Outputs are files: links become what they lead to, as far as that is the step's own."""
+
+    def run(self, bench, cmd: str, publish: str = "{workdir}/out"):
+        made = stage("one", cmd, {"d": "{workdir}"}, {"out": publish})
+        return bench.run(workflow(made))
+
+    @pytest.mark.parametrize(
+        "cmd",
+        [
+            "cd {d}; echo 5 > real; ln -s real out",
+            "cd {d}; mkdir sub; echo 5 > sub/real; ln -s sub/real out",
+            "cd {d}; echo 5 > real; ln -s $PWD/real out",
+            "cd {d}; echo 5 > real; ln -s real other; ln -s other out",
+        ],
+    )
+    def test_an_output_behind_a_link_is_there(self, bench, cmd):
+        finished = self.run(bench, cmd)
+        assert read(bench, "one/0") == "5\n"
+        assert not (bench.root / "run/one/0/out").is_symlink()
+        assert bench.seen.warnings() == []
+        outputs = [output["path"] for output in finished.records[0].document()["outputs"]]
+        assert "out" in outputs
+        self.run(bench, cmd)
+        assert bench.counted() == {"kept": 1}
+
+    def test_a_place_as_the_container_saw_it(self, bench):
+        def program(job):
+            (job.workdir / "real").write_text("5\n")
+            (job.workdir / "out").symlink_to("/workdir/real")
+            return 0
+
+        bench.programs[IMAGE] = program
+        self.run(bench, "true")
+        assert read(bench, "one/0") == "5\n"
+
+    def test_a_directory(self, bench):
+        self.run(bench, "cd {d}; mkdir real; echo 5 > real/f; ln -s real out")
+        assert read(bench, "one/0", "out/f") == "5\n"
+
+    @pytest.mark.parametrize("link", ["ln -s . loop", "ln -s /etc loop", "ln -s loop loop", "ln -s /usr/bin/env loop"])
+    def test_links_that_lead_elsewhere_are_left_out_with_a_warning(self, bench, link):
+        finished = self.run(bench, f"cd {{d}}; echo 5 > out; {link}")
+        assert [output["path"] for output in finished.records[0].document()["outputs"]] == ["out"]
+        assert bench.seen.warnings() == ["one/0: the link loop leads out of the step's directory: left out"]
+
+    def test_links_of_the_initdir(self, bench, tmp_path):
+        initdir = tmp_path / "init"
+        initdir.mkdir()
+        (initdir / "card.dat").write_text("1")
+        (initdir / "card").symlink_to("card.dat")
+        (initdir / "out").symlink_to("/etc/passwd")
+        (initdir / "earlier/one/0").mkdir(parents=True)
+        (initdir / "earlier/run.json").write_text("{}")
+        card = {"card": {"step": "init", "output": "card"}, **OUT}
+        reads = workflow(stage("reads", "cat {card} > {out}", card, OUT))
+        bench.run(reads, {"card": "card"}, initdir=initdir)
+        assert read(bench, "reads/0") == "1"
+        (initdir / "earlier/one/0/out").write_text("5")
+        bench.run(reads, {"card": "card"}, initdir=initdir)
+        assert bench.counted() == {"kept": 1}
+
+
+class TestScratch:
+    def test_a_step_has_a_directory_to_be_thrown_away(self, bench, physics):
+        seen = []
+
+        def program(job):
+            status = job.scratch.stat()
+            seen.append((list(job.scratch.iterdir()), (status.st_uid, status.st_gid) == job.user))
+            (job.scratch / "litter").write_text("x")
+            return shell(job)
+
+        bench.programs[IMAGE] = program
+        bench.run(physics, POINT)
+        assert seen == [([], True)] * 4
+        assert not any(job.scratch.exists() for job in bench.runtime.jobs)
+        assert not list((bench.root / "run").rglob("litter"))
+
+    @pytest.mark.parametrize("workdir", ["{workdir}", "/workdir/sub"])
+    def test_one_that_starts_in_its_own_has_none(self, bench, workdir):
+        image = {"environment_type": "docker-encapsulated", "image": "image", "workdir": workdir}
+        bench.run(workflow(stage("one", "touch {out}", OUT, OUT, environment=image)))
+        (job,) = bench.runtime.jobs
+        assert job.scratch is None
+        assert job.argv[:2] == ("sh", "-c")
+        assert len(job.argv) == 3
+
+    def test_a_failed_step_leaves_none_either(self, bench):
+        with pytest.raises(StepFailed):
+            bench.run(failing("exit 3"))
+        assert not list((bench.root / "run").rglob("scratch"))
 
 
 class TestResumed:

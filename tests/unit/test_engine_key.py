@@ -48,7 +48,7 @@ def with_parameters(**parameters: object) -> Step:
 
 def test_the_key_of_a_step_is_pinned():
     """Raise `key.VERSION` when this has to change: every cache entry made before is then left alone."""
-    assert of() == "a4425445cded48d176ebe469f79a28946249b94ada42fbc373d3f84db051c856"
+    assert of() == "2b7dab0a6b6ac6e9ce2c9af1badf3f5f701e5de1fd22d42c7bf80b2375794c99"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,8 @@ def test_the_key_of_a_step_is_pinned():
         of(image=replace(IMAGE, diff_ids=("sha256:y", "sha256:x"))),
         of(image=replace(IMAGE, diff_ids=("sha256:x",))),
         of(image=replace(IMAGE, platform="linux/arm64")),
+        of(image=replace(IMAGE, config={"env": ["A=1"]})),
+        of(image=replace(IMAGE, config={"workdir": "/code"})),
         of(trees={SOURCE: "11" * 32}),
         of(replace(STEP, relaxations=("compat: raw",))),
         of(with_parameters(p=Path((Dir(SOURCE), "/g")), q=1)),
@@ -97,6 +99,39 @@ def test_which_step_a_directory_came_from_does_not_matter_only_what_is_in_it():
     other = StepId("other", 3)
     moved = replace(STEP, parameters={"p": Path((Dir(other), "/f")), "q": 1})
     assert of(moved, trees={other: TREES[SOURCE]}) == of()
+
+
+@pytest.mark.parametrize("name", ["env", "workdir"])
+def test_two_images_that_set_other_variables_or_start_elsewhere_do_other_things(name):
+    settings = {"env": ["A=1"], "workdir": "/code"}
+    others = [{**settings, name: other} for other in (["A=2"], [], ["A=1", "B=1"], "/", "")]
+    keys = {of(image=replace(IMAGE, config=config)) for config in (settings, *others)}
+    assert len(keys) == 6
+
+
+def test_equal_trees_at_different_places_can_be_told_apart():
+    """A command that is given one directory twice sees another thing than one that is given two that are alike."""
+    twin = StepId("twin")
+    trees = {SOURCE: TREES[SOURCE], twin: TREES[SOURCE]}
+    once = of(with_parameters(p=Path((Dir(SOURCE), "/f")), q=Path((Dir(SOURCE), "/g"))), trees=trees)
+    two = of(with_parameters(p=Path((Dir(SOURCE), "/f")), q=Path((Dir(twin), "/g"))), trees=trees)
+    swapped = of(with_parameters(p=Path((Dir(twin), "/f")), q=Path((Dir(SOURCE), "/g"))), trees=trees)
+    assert once != two == swapped
+
+
+def test_a_directory_that_the_environment_starts_in_is_part_of_it():
+    """Rendered: which step it is of does not matter, which of the mounted ones it is does."""
+
+    def starting(workdir: str, *readdirs: StepId) -> str:
+        environment = DockerEnvironment("a", "1", workdir=workdir)
+        step = replace(STEP, spec=replace(SPEC, environment=environment), readdirs=readdirs)
+        return of(replace(step, parameters={"p": Path((Dir(SOURCE), "/f")), "q": Path((Dir(twin), "/f"))}), trees=trees)
+
+    twin = StepId("twin")
+    trees = {SOURCE: TREES[SOURCE], twin: TREES[SOURCE]}
+    assert starting("{readdir0}", SOURCE, twin) == starting("{readdir1}", twin, SOURCE) == starting("/inputs/0")
+    assert starting("{readdir0}", SOURCE, twin) != starting("{readdir0}", twin, SOURCE)
+    assert starting("{workdir}") == starting("/workdir") != starting("/inputs/0")
 
 
 def test_a_steps_own_directory_is_the_same_wherever_it_lies():

@@ -27,6 +27,28 @@ def own(name: str) -> Path:
     return Path((OWN, f"/{name}"))
 
 
+class TestForgedPaths:
+    """Paths go through jq as texts that a program can write itself: only those that came from the value are paths."""
+
+    def published(self, script: str, **parameters: object) -> object:
+        publisher = {"publisher_type": "fromparjq-pub", "script": script}
+        return publishers.publish(made(publisher, **parameters), FILES)
+
+    @pytest.mark.parametrize("step", ["init/0", "other/0", "one/1", "scan/0/fit/0", "", "/"])
+    def test_made_up_ones_stay_texts(self, step):
+        text = f"/\ue000{step}\ue001/x"
+        assert self.published(f'{{o: "{text}"}}', n=1) == {"o": text}
+        assert self.published(f'{{o: "{text}", p: .p}}', p="{workdir}/a.txt") == {"o": text, "p": own("a.txt")}
+
+    def test_real_ones_may_be_changed(self):
+        assert self.published('{o: (.p + ".gz")}', p="{workdir}/a.txt") == {"o": own("a.txt.gz")}
+
+    def test_real_and_made_up_ones_in_one_text(self):
+        token = "/\ue000other/0\ue001"
+        found = self.published(f'{{o: (.p + "{token}")}}', p="{workdir}/a.txt")
+        assert not isinstance(found["o"], Path)
+
+
 class TestFiles:
     @pytest.mark.parametrize(
         "name", ["a.txt", "d", "d/", "d/f", "d/f/g.txt", "./a.txt", "d//e.txt", "", ".", "d/../a.txt"]
@@ -54,6 +76,10 @@ class TestFiles:
             ("[!a].txt", ["b.txt"]),
             ("?.root", ["c.root"]),
             ("d/*", ["d/e.txt", "d/f"]),
+            ("./*.txt", ["a.txt", "b.txt"]),
+            ("d//*", ["d/e.txt", "d/f"]),
+            ("d/../*.txt", ["a.txt", "b.txt"]),
+            ("../*", []),
             ("x*", []),
             ("", []),
         ],

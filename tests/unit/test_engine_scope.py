@@ -124,6 +124,57 @@ class TestSubWorkflows:
         assert steps["each/1"].depends_on == (StepId("scan/1/fit"),)
 
 
+class TestEmptySubWorkflows:
+    """One without stages is done when its parameters are there; it counts once."""
+
+    def test_a_stage_after_one_becomes_ready(self):
+        play = Play(substage("sub"), quick("after", {}, needs=["sub"]))
+        assert "after/0" in play.steps
+        assert play.expansion.complete
+
+    def test_after_many(self):
+        play = Play(
+            substage("subs", parameters={"n": [1, 2, 3]}, scatter=scattered("n")), quick("after", {}, needs=["subs"])
+        )
+        assert "after/0" in play.steps
+
+    def test_nested(self):
+        outer = substage("outer", substage("inner", parameters={"n": [1, 2]}, scatter=scattered("n")))
+        play = Play(outer, quick("after", {}, needs=["outer"]))
+        assert "after/0" in play.steps
+
+    def test_a_stage_after_them_and_a_slow_one_waits_for_all(self):
+        subs = substage("subs", parameters={"n": [1, 2, 3]}, scatter=scattered("n"))
+        play = Play(subs, quick("slow", {}, LATE), quick("after", {}, needs=["subs", "slow"]))
+        assert play.waiting() == {"after": "'slow' has not published"}
+        assert play.publish("slow/0", {}) == ["after/0"]
+
+    @pytest.mark.parametrize("slow", [0, 1, 2])
+    def test_slow_ones_among_them_are_waited_for(self, slow):
+        body = quick("s", {}, LATE)["scheduler"]["step"]
+        cases = [{"if": f".n == {slow}", "step": body}, {"if": "true", "workflow": {"stages": []}}]
+        mixed = quick("mixed", {"n": [0, 1, 2]}, scatter=scattered("n"), cases=cases)
+        play = Play(mixed, quick("after", {}, needs=["mixed"]), quick("last", {}, needs=["after"]))
+        assert play.waiting()["after"] == "'mixed' has not published"
+        assert set(play.publish(f"mixed/{slow}", {})) == {"after/0", "last/0"}
+
+    def test_an_outer_one_is_done_only_when_all_of_it_is(self):
+        """A scope that counted an empty one twice would be done before its slow stage is."""
+        empty = substage("empty", parameters={"n": [1, 2]}, scatter=scattered("n"))
+        outer = substage("outer", empty, quick("slow", {}, LATE), parameters={"m": [1, 2]}, scatter=scattered("m"))
+        play = Play(outer, quick("after", {}, needs=["outer"]))
+        for n in range(2):
+            assert play.waiting() == {"after": "'outer' has not published"}
+            new = play.publish(f"outer/{n}/slow/0", {})
+        assert new == ["after/0"]
+
+    def test_one_whose_parameters_come_late(self):
+        make = stage("make", "true", {}, {"name": "data.txt"})
+        play = Play(make, substage("sub", parameters={"f": of("make", "name")}), quick("after", {}, needs=["sub"]))
+        assert "after" in play.waiting()
+        assert play.publish("make/0", {"name": "data.txt"}, "data.txt") == ["after/0"]
+
+
 class TestFilesOfSubWorkflows:
     """A parameter of a sub-workflow that names a file of the one step it came from becomes that file's path."""
 

@@ -38,7 +38,7 @@ class TestPin:
         assert hint in (caught.value.hint or "")
 
     def test_all_that_are_missing_are_named(self):
-        with pytest.raises(ToolMissing, match="the images a:1, recast-dm/toy:1.0 are not here") as caught:
+        with pytest.raises(ToolMissing, match=r"the images a:1, recast-dm/toy:1\.0 are not here") as caught:
             images.pin(["a:1", "b", "recast-dm/toy:1.0"], {"b": PINNED}.get)
         assert [word in (caught.value.hint or "") for word in ("docker pull a:1", "make images")] == [True, True]
         assert len((caught.value.hint or "").splitlines()) == 2

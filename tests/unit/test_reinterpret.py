@@ -11,7 +11,7 @@ from workbench import TOY_IMAGE, Seen, toy
 from recast_dm import reinterpret, schemas
 from recast_dm.backends.local import Local
 from recast_dm.capsule import open_capsule
-from recast_dm.errors import IntegrityError, SpecError, StatisticsError, ToolMissing, UsageError
+from recast_dm.errors import IntegrityError, SpecError, StatisticsError, StepFailed, ToolMissing, UsageError
 from recast_dm.reinterpret import closure, inputs
 from recast_dm.reinterpret.rerun import result_file
 from recast_dm.runtimes.fake import FakeRuntime
@@ -193,6 +193,22 @@ class TestRerun:
         with pytest.raises(IntegrityError, match="its layers or its settings differ"):
             self.rerun(moved, backend, tmp_path)
 
+    def test_a_limit_stage_that_did_not_converge_is_a_statistics_error(self, toy_capsule, tmp_path):
+        def program(job):
+            return 7 if "setting a limit" in (job.stdin or "") else toy(job)
+
+        backend = Local(runtime=FakeRuntime({TOY_IMAGE: program}), jobs=2, cache=None)
+        with pytest.raises(StatisticsError, match=r"limit/0 failed \(exit code 7\)") as caught:
+            self.rerun(toy_capsule, backend, tmp_path)
+        assert caught.value.exit_code == 7
+
+    def test_declared_results_must_be_there(self, toy_capsule, backend, tmp_path):
+        subject = reinterpret.of_capsule(toy_capsule)
+        more = {**subject.results, "plot": "limit/plot.pdf", "table": "nowhere/table.csv"}
+        with pytest.raises(StepFailed, match="declares as results is not there: plot, table") as caught:
+            reinterpret.run(replace(subject, results=more), backend, tmp_path / "run", Seen())
+        assert (caught.value.hint or "").startswith("plot: limit/plot.pdf\ntable: nowhere/table.csv\n")
+
 
 @pytest.mark.parametrize(
     ("relpath", "place"),
@@ -207,12 +223,3 @@ def test_results_are_found_by_upstreams_names(tmp_path, relpath, place):
     for directory in ("limit/0", "select/3", "two_1/0"):
         (tmp_path / directory).mkdir(parents=True)
     assert result_file(tmp_path, relpath) == tmp_path / place
-
-    def test_a_limit_stage_that_did_not_converge_is_a_statistics_error(self, toy_capsule, tmp_path):
-        def program(job):
-            return 7 if "setting a limit" in (job.stdin or "") else toy(job)
-
-        backend = Local(runtime=FakeRuntime({TOY_IMAGE: program}), jobs=2, cache=None)
-        with pytest.raises(StatisticsError, match=r"limit/0 failed \(exit code 7\)") as caught:
-            self.rerun(toy_capsule, backend, tmp_path)
-        assert caught.value.exit_code == 7

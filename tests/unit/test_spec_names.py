@@ -56,7 +56,6 @@ class TestSelectors:
             ("one", "y.x", "'one' publishes no 'y'", "known here: x"),
             ("sub[*].fti", "m", "'fti' in the workflow of 'sub', which is not there", "did you mean 'fit'?"),
             ("sub[*].fit", "n", "'sub[*].fit' publishes no 'n'", "known here: m"),
-            ("sub", "bset", "'sub' publishes no 'bset'", "did you mean 'best'?"),
             ("one[*].x", None, "'x' in the workflow of 'one', which is not there", "there is none here"),
         ],
     )
@@ -64,6 +63,14 @@ class TestSelectors:
         ((said, next_),) = selecting(query, output)
         assert message in said
         assert next_ == hint
+
+    def test_what_a_sub_workflow_does_not_register_is_null_and_warned_of(self):
+        two = quick("two", {"v": {"stages": "sub", "output": "bset"}})
+        _, problems = yadage.inspect(text.parse(yaml.safe_dump({"stages": [SUB, two]})))
+        assert problems.errors == ()
+        ((message, hint),) = [(warning.message, warning.hint) for warning in problems.warnings]
+        assert message.endswith("'sub' publishes no 'bset', so it is null")
+        assert hint == "did you mean 'best'?"
 
 
 class TestOrder:
@@ -76,6 +83,12 @@ class TestOrder:
         c = quick("c", {"v": 1}, needs=["a"])
         ((message, _),) = errors(ONE, a, b, c)
         assert message == "these stages wait for each other: a, b, c"
+
+    def test_what_only_waits_for_a_circle_is_not_in_it(self):
+        a, b = quick("a", {}, LATE, needs=["b"]), quick("b", {}, LATE, needs=["a"])
+        after = [quick("c", {}, LATE, needs=["a"]), quick("d", {}, LATE, needs=["c", "one"])]
+        ((message, _),) = errors(*after, ONE, a, b)
+        assert message == "these stages wait for each other: a, b"
 
     def test_a_circle_through_registered_values(self):
         a = quick("a", {"v": self.value("k")})
