@@ -15,6 +15,7 @@ import pytest
 from workbench import IMAGE, POINT, Bench, rewrite, scattered, shell, stage, substage, workflow
 
 from recast_dm import schemas, store
+from recast_dm.backends.local import Local
 from recast_dm.engine import events
 from recast_dm.engine import key as keys
 from recast_dm.engine.execute import execute
@@ -536,6 +537,29 @@ class TestLinks:
         (initdir / "earlier/one/0/out").write_text("5")
         bench.run(reads, {"card": "card"}, initdir=initdir)
         assert bench.counted() == {"kept": 1}
+
+
+class TestHostProcesses:
+    def test_they_are_refused_before_anything_runs_where_nobody_allowed_them(self, bench):
+        host = {"environment_type": "localproc-env"}
+        both = workflow(
+            stage("slow", "touch {out}", OUT, OUT),
+            substage("sub", stage("here", "touch {out}", OUT, OUT, environment=host)),
+        )
+        with pytest.raises(UsageError, match="here' starts processes of this machine") as caught:
+            Local(runtime=bench.runtime, jobs=1, cache=None).execute(
+                both,
+                {},
+                initdir=None,
+                pinned={},
+                relaxations={},
+                directory=bench.root / "run",
+                about={},
+                observer=bench.seen,
+            )
+        assert "--allow-host" in (caught.value.hint or "")
+        assert bench.runtime.jobs == []
+        assert not (bench.root / "run").exists()
 
 
 class TestScratch:
