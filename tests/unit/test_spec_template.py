@@ -151,7 +151,7 @@ class TestWhere:
             ('run "$$(a {x})"', "after an operator that not every shell reads alike"),
             ('run "$\\\n(a {x})"', "after an operator that not every shell reads alike"),
             ("run $$ $${x}", "behind a dollar sign"),
-            ("cat <<'E' $(a\n{x}\nE\n)", "after a parenthesis behind the name of a here-document"),
+            ("cat <<'E' $(a\n{x}\nE\n)", "after a here-document whose name cannot be read"),
             ("echo $(cat <<'E')\n{x}\nE\n", "after a parenthesis behind the name of a here-document"),
             ("cat <<'E' \"$(a\n{x}\nE\n)\"", "after a parenthesis behind the name of a here-document"),
             ("run \\{x}", "behind a backslash"),
@@ -322,12 +322,12 @@ class TestInvocation:
                 "list": (Path((Dir(StepId("a", 1)), "/a")), Path((Dir(StepId("b")), "/c"))),
             },
         )
-        assert invoked(made).argv[4:] == ("sh", "-c", "'/workdir/out put' /inputs/1/b /inputs/0/a /inputs/1/c")
+        assert invoked(made).argv == ("sh", "-c", "'/workdir/out put' /inputs/1/b /inputs/0/a /inputs/1/c")
         assert made.input_dirs() == (StepId("a", 1), StepId("b"))
 
     def test_a_script_goes_to_the_interpreters_input(self):
         call = invoked(step("echo {x}\n", {"x": "a b"}, script=True))
-        assert call.argv[4:] == ("sh",)
+        assert call.argv == ("sh",)
         assert call.stdin == "echo 'a b'\n"
 
     def test_a_value_that_upstream_would_have_split_is_warned_of(self):
@@ -339,6 +339,6 @@ class TestInvocation:
 
     def test_raw_substitutes_as_upstream_does_and_does_not_warn(self):
         call = invoked(step("echo $({x}) '{x}'", {"x": "echo a b"}, raw=True))
-        assert call.argv[-1] == "echo $(echo a b) 'echo a b'"
+        assert call.argv[2] == "echo $(echo a b) 'echo a b'"
         assert call.warnings == ()
         assert not call.env
