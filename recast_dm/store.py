@@ -164,21 +164,30 @@ def materialise(root: Path, seen_as: str | None = None) -> list[str]:
     in a circle is removed: gives the names of those.
     """
     top = root.resolve()
-    lost = []
-    for directory, names, files in os.walk(root, topdown=False):
-        for name in sorted([*names, *files]):
-            link = Path(directory) / name
-            if not link.is_symlink():
-                continue
-            target = _target(link, top, seen_as)
+    lost: list[str] = []
+    links = list(_links(root))
+    while links:
+        targets = {link: _target(link, top, seen_as) for link in links}
+        # a relative link means something else in a copy: directories are copied when there are none left in them
+        simple = [link for link, target in targets.items() if target is None or not any(_links(target))]
+        for link in simple or links:
+            target = targets[link] if simple else None
             link.unlink()
             if target is None:
                 lost.append(str(link.relative_to(root)))
             elif target.is_dir():
-                shutil.copytree(target, link, symlinks=True, copy_function=_second_name)
+                shutil.copytree(target, link, copy_function=_second_name)
             else:
                 _second_name(str(target), str(link))
+        links = list(_links(root))
     return lost
+
+
+def _links(root: Path) -> Iterator[Path]:
+    for directory, names, files in os.walk(root):
+        for name in sorted([*names, *files]):
+            if (Path(directory) / name).is_symlink():
+                yield Path(directory) / name
 
 
 def _target(link: Path, top: Path, seen_as: str | None) -> Path | None:

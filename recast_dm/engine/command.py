@@ -21,14 +21,14 @@ from recast_dm.model import Command, DockerEnvironment, Field, Path, Script, Ste
 WORKDIR = "/workdir"
 SCRATCH = "/scratch"
 IN_SCRATCH = (
-    'd=${PWD%/}; cd /scratch 2>/dev/null && for f in "$d"/* "$d"/.[!.]*; do '
-    'if [ -e "$f" ]; then ln -s "$f" . 2>/dev/null; fi; done; unset d f OLDPWD; exec "$@"'
+    'RDM_D=${PWD%/}; cd /scratch 2>/dev/null && for RDM_F in "$RDM_D"/* "$RDM_D"/.[!.]*; do '
+    'if [ -e "$RDM_F" ]; then ln -s "$RDM_F" . 2>/dev/null; fi; done; unset RDM_D RDM_F OLDPWD; exec "$@"'
 )
 """Goes from the image's own directory, which cannot be written to, into a scratch directory that shows all of it."""
 INPUTS = "/inputs"
 RAW = "compat: raw"
-_PLAIN = re.compile(r"[A-Za-z0-9_.:,+-]+(?:/[A-Za-z0-9_.:,+-]+)*|(?:/[A-Za-z0-9_.:,+-]+)+")
-_SUBSCRIPT = re.compile(r"\[.*(?:\$\(|`)", re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z0-9_.:,+-]+(?:/[A-Za-z0-9_.:,+-]+)*/?|(?:/[A-Za-z0-9_.:,+-]+)+/?")
+_COMMAND = re.compile(r"\$[({]|`")
 _SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")
 
 
@@ -70,7 +70,7 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
         _demand_plain(step, process, words)
         raw = True
     elif not raw:
-        _demand_no_subscript(step, words)
+        _demand_no_subscript(step, template, words)
     try:
         text, env = _render(template, words, raw)
     except ValueError as error:
@@ -104,19 +104,23 @@ def _demand_no_nul(step: Step, words: Sequence[str]) -> None:
         raise SpecError(f"the command of {step.id}, or its environment, holds a NUL", where=step.spec.where)
 
 
-def _demand_no_subscript(step: Step, words: Mapping[Field, tuple[str, ...]]) -> None:
+def _demand_no_subscript(step: Step, template: Template, words: Mapping[Field, tuple[str, ...]]) -> None:
     """Shells evaluate `a[$(cmd)]` wherever they take a text for a number: in `[[ -gt ]]`, `let`, `$((...))`.
 
     Where a value will go cannot be known, so such a value is refused.
     """
-    for field, given in words.items():
-        if any(_SUBSCRIPT.search(word) for word in given):
-            raise SpecError(
-                f"the parameter {field.name!r} of {step.id} holds a command in brackets, which a shell may evaluate "
-                "wherever it takes a text for a number",
-                where=step.spec.where,
-                hint=f"pass it in a file (par_mounts), or set `{RAW}` under `steps.{step.id.names}`",
-            )
+    depth = 0
+    for part in template.parts:
+        text = part if isinstance(part, str) else " ".join(words[part])
+        for n, character in enumerate(text):
+            depth = max(0, depth + (character == "[") - (character == "]"))
+            if depth and isinstance(part, Field) and _COMMAND.match(text, n):
+                raise SpecError(
+                    f"the parameter {part.name!r} of {step.id} holds a command in brackets, which a shell may evaluate "
+                    "wherever it takes a text for a number",
+                    where=step.spec.where,
+                    hint=f"pass it in a file (par_mounts), or set `{RAW}` under `steps.{step.id.names}`",
+                )
 
 
 def _demand_plain(step: Step, script: Script, words: Mapping[Field, tuple[str, ...]]) -> None:

@@ -109,13 +109,13 @@ class Shell:
 
     def _read_name(self, document: _Document, character: str) -> bool:
         """Whether a character belongs to the name of a here-document."""
-        if character == "<" and not document.begun:
+        if character == "<" and document.fresh:
             self._reading = None  # `<<<`: a word follows, quoted as any other
             return True
         if document.name(character):
             return True
         self._documents.append(document)
-        self._reading = None
+        self._reading, self._previous = None, _WORD
         return False
 
     def _inert(self, character: str) -> None:
@@ -254,7 +254,10 @@ class Shell:
         self._quotes = "document" if first.literal else "expanded document"
 
     def _inside_document(self, character: str) -> None:
-        if not self._documents[0].line(character):
+        ended = self._documents[0].line(character)
+        if broken := self._documents[0].broken:
+            self._give_up(broken)
+        if not ended:
             return
         self._documents.pop(0)
         self._inside, self._quotes, self._previous = False, "none", "\n"
@@ -269,49 +272,49 @@ class _Document:
         self.literal = False
         self.broken: str | None = None
         self.word = ""
+        self.fresh = True
         self._quote = ""
-        self.begun = False
         self._tabs = False
         self._line: str | None = ""
         self._previous = ""
         self._expands: str | None = None
 
     def name(self, character: str) -> bool:
-        """Takes a character of the name; False when it has ended before this one."""
-        if self._quote:
-            if character == self._quote:
-                self._quote = ""
-            elif character in "\n\\$`":
-                self.broken = "after a here-document whose name cannot be read"
-            else:
-                self.word += character
-            return True
-        if not self.begun and character in " \t-":
-            return self._before_name(character)
-        if character in "'\"":
-            self._quote, self.literal, self.begun = character, True, True
-            return True
-        if character in " \t\n;&|()<>":
-            self._end_of_name()
+        """Takes a character of the name; False when it has ended before this one.
+
+        Only plain names are read: letters and digits, bare or all in one pair of quotes. Shells know more, and differ.
+        """
+        first, self.fresh = self.fresh, False
+        if self._quote and character == self._quote:
+            self._quote = _CLOSED
+        elif self._quote and self._quote != _CLOSED:
+            self._take(character, also=" ")
+        elif character == "-" and first:
+            self._tabs = True
+        elif character in " \t" and not self.word and not self._quote:
+            pass
+        elif character in "'\"" and not self.word and not self._quote:
+            self._quote, self.literal = character, True
+        elif character in " \t\n;&|>":
+            self.broken = self.broken or (None if self.word else "after a here-document without a name")
             return False
-        if character in "\\$`":
-            self.broken = "after a here-document whose name cannot be read"
-        self.word, self.begun = self.word + character, True
+        elif self._quote == _CLOSED:
+            self.broken = _UNREADABLE
+        else:
+            self._take(character)
         return True
 
-    def _before_name(self, character: str) -> bool:
-        self._tabs |= character == "-"
-        return True
-
-    def _end_of_name(self) -> None:
-        if not self.begun or not self.word:
-            self.broken = self.broken or "after a here-document without a name"
+    def _take(self, character: str, also: str = "") -> None:
+        if not (character.isascii() and (character.isalnum() or character == "_" or character in also)):
+            self.broken = _UNREADABLE
+        self.word += character
 
     @property
     def undecidable(self) -> str | None:
         if self.literal:
             return None
-        return self._expands or ("behind a backslash" if self._previous == "\\" else None)
+        behind = {"\\": "behind a backslash", "$": "behind a dollar sign"}
+        return self._expands or behind.get(self._previous)
 
     def placeholder(self) -> None:
         """A line with a placeholder is not the last one: what a value would make of it is checked when it is known."""
@@ -320,9 +323,10 @@ class _Document:
     def line(self, character: str) -> bool:
         """Takes a character of the body; True at the end of the line that is the name."""
         if character == "\n":
-            continued = not self.literal and self._previous == "\\"
-            line, self._line, self._previous = self._line, None if continued else "", "\n"
-            if line is None or continued:
+            if not self.literal and self._previous == "\\":
+                self.broken = "after a continued line in a here-document, whose end shells read differently"
+            line, self._line, self._previous = self._line, "", "\n"
+            if line is None:
                 return False
             return (line.lstrip("\t") if self._tabs else line) == self.word
         if not self.literal and (character == "`" or (character in "({[" and self._previous == "$")):
@@ -333,6 +337,8 @@ class _Document:
         return False
 
 
+_UNREADABLE = "after a here-document whose name cannot be read"
+_CLOSED = "closed"
 _WORD = "w"
 """Any character that a comment cannot follow: stands for a quoted or escaped one."""
 _VALUE = ""

@@ -21,7 +21,6 @@ DOCUMENTS = [
     "cat <<-EOF\n\t{x}\n\tEOF\nprintf %s {x}\n",
     "cat <<A; cat <<'B'\n{x}\nA\n{x}\nB\necho '{x}'",
     'cat <<"E O" # a comment\nz{x}\nE O\nprintf %s {x}',
-    "cat <<EOF\na\\\nEOF\n{x}\nEOF\n",
     "echo $((1 + $(echo 2))); printf %s {x}",
     "echo $( (echo a); echo b); printf %s {x}",
 ]
@@ -154,3 +153,33 @@ def test_places_are_plain_words_too():
         command.invocation(step(script, "/workdir/a-1.json"), {STEP: "/tmp"}).stdin
         == "print(open('/workdir/a-1.json').name)"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat << -'E'\n{x}\nE",
+        "cat <<--'E'\n{x}\nE",
+        "cat <<E<'/dev/null'\nb\nE\n{x}\n/dev/null",
+        'cat <<"E"<<E\nE\n{x}',
+        "echo $(cat <<'E')\n{x}\nE",
+        "cat <<E\n$\\\n({x})\nE",
+        "cat <<E\nE\\\n\n{x}\nE",
+        "cat <<E\n${{x}}{x}\nE",
+        "cat <<E\n${x}\nE",
+        "cat <<E'F'\n{x}\nEF",
+        "echo $(true)#'\n{x}'",
+        "cat <(true)#'\n{x}'",
+        "echo $((${{x-)) {x} }}))",
+    ],
+)
+def test_where_shells_differ_or_surprise_nothing_is_accepted(text):
+    with pytest.raises(SpecError):
+        template.parse(text, HERE)
+
+
+@pytest.mark.parametrize("value", ["a[$(echo pwned)]", "x[`echo pwned`]", "a[b[$(id)]]"])
+@pytest.mark.parametrize("text", ["[[ {x} -gt 3 ]]", "let y={x}", "N={x}; echo $((N/10))", "printf '%s' {x}"])
+def test_a_command_in_brackets_is_refused_wherever_it_stands(text, value):
+    with pytest.raises(SpecError, match="in brackets"):
+        command.invocation(step(Command(template.parse(text, HERE)), value), {STEP: "/tmp"})
