@@ -109,18 +109,38 @@ def _demand_no_subscript(step: Step, template: Template, words: Mapping[Field, t
 
     Where a value will go cannot be known, so such a value is refused.
     """
-    depth = 0
+    written = given = 0  # brackets that are open: of the template itself, and of values since the last command ended
     for part in template.parts:
-        text = part if isinstance(part, str) else " ".join(words[part])
-        for n, character in enumerate(text):
-            depth = max(0, depth + (character == "[") - (character == "]"))
-            if depth and isinstance(part, Field) and _COMMAND.match(text, n):
+        if isinstance(part, str):
+            written = _open(part, written)
+            given = 0 if set(part) & set(";\n") else given
+            continue
+        alone = part.quoting in ("none", "nested")  # then each word of a list is a word of the shell's own
+        for text in words[part] if alone else [" ".join(words[part])]:
+            if _in_brackets(text, written + given):
                 raise SpecError(
                     f"the parameter {part.name!r} of {step.id} holds a command in brackets, which a shell may evaluate "
                     "wherever it takes a text for a number",
                     where=step.spec.where,
                     hint=f"pass it in a file (par_mounts), or set `{RAW}` under `steps.{step.id.names}`",
                 )
+        given += _open(words[part][-1] if words[part] else "", 0)
+
+
+def _open(text: str, depth: int) -> int:
+    """How many brackets are open behind a text."""
+    for character in text:
+        depth = max(0, depth + (character == "[") - (character == "]"))
+    return depth
+
+
+def _in_brackets(text: str, depth: int) -> bool:
+    """Whether a text has a command in brackets, of which so many are open before it."""
+    for n, character in enumerate(text):
+        depth = max(0, depth + (character == "[") - (character == "]"))
+        if depth and _COMMAND.match(text, n):
+            return True
+    return False
 
 
 def _demand_plain(step: Step, script: Script, words: Mapping[Field, tuple[str, ...]]) -> None:

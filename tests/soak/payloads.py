@@ -227,7 +227,19 @@ def payload(number: int) -> str:
 def carried(word: str) -> bool:
     """Whether a command line can hold a text; else it must be refused. `b64json://` is read, not carried."""
     half = any("\ud800" <= letter <= "\udfff" for letter in word)
-    return "\0" not in word and not half and len(word) < 25_000 and not word.startswith("b64json://")
+    plain = "\0" not in word and not half and len(word) < 25_000 and not word.startswith("b64json://")
+    return plain and not in_brackets(word)
+
+
+def in_brackets(word: str) -> bool:
+    """Whether a text, or the text written twice, holds a command in brackets: shells evaluate it as a subscript."""
+    depth = 0
+    twice = word + word
+    for n, letter in enumerate(twice):
+        depth = max(0, depth + (letter == "[") - (letter == "]"))
+        if depth and twice[n:].startswith(("$(", "${", "`")):
+            return True
+    return False
 
 
 def utf8(word: str) -> bytes:
