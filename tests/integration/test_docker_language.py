@@ -1,5 +1,6 @@
 """What yadage says about containers, in real ones: environment, mounts, limits, and every way that a step can end."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,11 +161,12 @@ def test_a_resource_that_is_not_here_is_said(run: Run, told: Told) -> None:
     ]
 
 
-def test_a_step_that_takes_too_long_is_ended_and_leaves_no_container(run: Run, docker: Docker) -> None:
+def test_a_step_that_takes_too_long_is_ended_and_leaves_no_container(run: Run, docker: Docker, tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="timeout: it took more than 1 s") as caught:
         run(command("sleep 60; touch {out}"), {}, Policy(timeout=1.0))
     assert caught.value.reason == "timeout"
-    assert docker._engine().containers.list(all=True, filters={"label": RUN_LABEL}) == []
+    run_id = json.loads((tmp_path / "run/run.json").read_text())["id"]
+    assert docker._engine().containers.list(all=True, filters={"label": f"{RUN_LABEL}={run_id}"}) == []
 
 
 def test_a_killed_step_says_so(run: Run) -> None:
