@@ -1,5 +1,6 @@
 """Fixtures that every test may use, and how hypothesis works here."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 # Nothing is kept between runs, and a slow machine is no failure.
 settings.register_profile("recast", deadline=None, database=None, print_blob=True)
 settings.load_profile("recast")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every process that a test means to interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ANALYSES = Path(__file__).with_name("analyses")
 
