@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import threading
 import time
@@ -73,6 +74,27 @@ def plain(value: Value) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return value
+
+
+def result_file(directory: Path, relpath: str) -> Path:
+    """A result in a run directory: yadage's `stage/…` and `stage_<n>/…` are `stage/<n>/…` here.
+
+    The same holds for each stage on the way to one in a sub-workflow.
+
+    >>> result_file(Path("/run"), "select_3/counts.json")
+    PosixPath('/run/select/3/counts.json')
+    """
+    if (directory / relpath).exists():
+        return directory / relpath
+    head, _, rest = relpath.partition("/")
+    place = directory / head / "0"
+    if not place.is_dir() and (numbered := re.fullmatch(r"(.+)_(\d+)", head)):
+        place = directory / numbered[1] / numbered[2]
+    if rest and not (place / rest).exists() and place.is_dir():
+        inner, slash, _ = rest.partition("/")
+        if slash and not (place / inner).is_file() and (found := result_file(place, rest)).exists():
+            return found
+    return place / rest
 
 
 def _differing(earlier: Any, now: Any) -> str:

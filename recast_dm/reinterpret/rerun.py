@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from recast_dm import signals
 from recast_dm.backends import Backend
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
-from recast_dm.engine.rundir import Record
+from recast_dm.engine.rundir import Record, result_file
 from recast_dm.errors import StatisticsError, StepFailed, UsageError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import inputs
@@ -102,27 +101,6 @@ def _step(record: Record) -> dict[str, Any]:
         "reused": record.reused,
         "seconds": record.execution["seconds"],
     }
-
-
-def result_file(directory: Path, relpath: str) -> Path:
-    """A result in a run directory: yadage's `stage/…` and `stage_<n>/…` are `stage/<n>/…` here.
-
-    The same holds for each stage on the way to one in a sub-workflow.
-
-    >>> result_file(Path("/run"), "select_3/counts.json")
-    PosixPath('/run/select/3/counts.json')
-    """
-    if (directory / relpath).exists():
-        return directory / relpath
-    head, _, rest = relpath.partition("/")
-    place = directory / head / "0"
-    if not place.is_dir() and (numbered := re.fullmatch(r"(.+)_(\d+)", head)):
-        place = directory / numbered[1] / numbered[2]
-    if rest and not (place / rest).exists() and place.is_dir():
-        inner, slash, _ = rest.partition("/")
-        if slash and not (place / inner).is_file() and (found := result_file(place, rest)).exists():
-            return found
-    return place / rest
 
 
 def point_of(model_name: str, values: Mapping[str, object]) -> tuple[Point, Mapping[str, Any]]:

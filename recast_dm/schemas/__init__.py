@@ -15,14 +15,17 @@ def schema(name: str) -> dict[str, Any]:
     return document
 
 
-def problem(name: str, document: Any) -> tuple[tuple[str | int, ...], str] | None:
-    """The most telling way in which a document breaks a schema: its JSON path and a sentence; or None.
+def problem(name: str, document: Any, *part: str) -> tuple[tuple[str | int, ...], str] | None:
+    """The most telling way in which a document breaks a schema, or a part of it: its JSON path and a sentence; or None.
 
     >>> problem("error-1", {"schema": "recast-dm/error/1"})
     ((), "'kind' is a required property")
     """
     import jsonschema  # 0.1 s, only where a document is read or written
 
-    validator = jsonschema.Draft202012Validator(schema(name))
+    wanted = schema(name)
+    for key in part:
+        wanted = wanted[key]
+    validator = jsonschema.Draft202012Validator(wanted)
     error = jsonschema.exceptions.best_match(validator.iter_errors(document))
     return None if error is None else (tuple(error.absolute_path), error.message)

@@ -11,8 +11,9 @@ from typing import Any
 from recast_dm import schemas
 from recast_dm.errors import SpecError, UsageError
 from recast_dm.model import Policy, Workflow
-from recast_dm.spec import refs, remote, text, yadage
+from recast_dm.spec import reference, refs, remote, text, yadage
 from recast_dm.spec.quantity import quantity
+from recast_dm.spec.reference import Rule
 from recast_dm.spec.shape import did_you_mean
 
 MANIFEST = "recast.yml"
@@ -78,7 +79,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """An analysis directory, read and checked."""
+    """An analysis directory, read and checked. `reference` are the rules as written: `rules_of` never gives none."""
 
     name: str
     title: str
@@ -91,6 +92,7 @@ class Analysis:
     signal: Signal | None = None
     statistics: Statistics | None = None
     closure: tuple[Published, ...] = ()
+    reference: tuple[Rule, ...] = ()
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
@@ -118,6 +120,11 @@ def workflow(directory: Path, *, fetch: remote.Fetch | None = None) -> tuple[tex
     root, document = _manifest(directory)
     _, resolved = _workflow(directory, root, document, None, fetch)
     return resolved, frozenset(_relaxations(document))
+
+
+def rules_of(analysis: Analysis) -> tuple[Rule, ...]:
+    """How the outputs of its runs are compared: as it says, or else every result (or last output) byte by byte."""
+    return analysis.reference or reference.default_rules(analysis.results.values(), analysis.workflow)
 
 
 def _manifest(directory: Path) -> tuple[text.Node, dict[str, Any]]:
@@ -186,6 +193,9 @@ def _analysis(
         closure=tuple(
             Published(c["model"], c["parameters"], c["quantity"], c["published"], c["tolerance"], c["source"])
             for c in document.get("closure", [])
+        ),
+        reference=reference.read(
+            document.get("reference", ()), root.at(("reference",)), [stage.name for stage in loaded.stages]
         ),
         relaxations=relaxations,
         policies=_policies(document.get("steps", {}), root),

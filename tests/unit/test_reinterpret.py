@@ -11,9 +11,9 @@ from workbench import TOY_IMAGE, Seen, toy
 from recast_dm import reinterpret, schemas
 from recast_dm.backends.local import Local
 from recast_dm.capsule import open_capsule
+from recast_dm.engine.rundir import result_file
 from recast_dm.errors import IntegrityError, SpecError, StatisticsError, StepFailed, ToolMissing, UsageError
 from recast_dm.reinterpret import closure, inputs
-from recast_dm.reinterpret.rerun import result_file
 from recast_dm.runtimes.fake import FakeRuntime
 from recast_dm.spec.analysis import Published, Signal
 from recast_dm.statistics import Limit

@@ -9,6 +9,7 @@ import pytest
 
 from recast_dm.errors import Location, SpecError
 from recast_dm.spec import analysis
+from recast_dm.spec.reference import Rule
 
 
 @pytest.fixture
@@ -127,3 +128,33 @@ def test_a_catalogue_entry_of_recast_atlas_works_unchanged(toy):
         "results:\n- name: limit\n  relpath: limit/limit.json\n  load_yaml: false\n"
     )
     assert analysis.load(toy).name == "examples/toy"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "column"),
+    [
+        ("{path: limt/limit.json, compare: exact}", "the workflow has no stage 'limt'", 12),
+        ("{path: count_x/counts.json, compare: exact}", "the workflow has no stage 'count_x'", 12),
+        ("{path: ../limit.json, compare: exact}", "does not lie in a run directory (in reference/0)", 5),
+        ("{path: limit/limit.json, compare: exact, rtol: 1}", "'rtol' says nothing", 5),
+        ("{path: limit/limit.json, compare: limit, rtol: -1}", "-1 is less than the minimum", 52),
+        ("{path: limit/limit.json, compare: limit, rtl: 1}", "'rtl' was unexpected", 5),
+    ],
+)
+def test_a_rule_that_makes_no_sense_names_its_line(toy, rule, message, column):
+    change(toy, "closure:", f"reference:\n  - {rule}\nclosure:")
+    error = refusal(toy)
+    assert message in error.message
+    assert error.where == Location("toy/recast.yml", 28, column)
+
+
+def test_the_rules_of_an_analysis(toy):
+    assert analysis.rules_of(analysis.load(toy)) == (Rule("limit/limit.json"),)
+    change(
+        toy,
+        "closure:",
+        "reference:\n- {path: count_1/counts.json, compare: json}\n- {path: '*/*/*.json', compare: exact}\nclosure:",
+    )
+    loaded = analysis.load(toy)
+    assert loaded.reference == (Rule("count_1/counts.json", "json", rtol=1e-9), Rule("*/*/*.json"))
+    assert analysis.rules_of(loaded) == loaded.reference
