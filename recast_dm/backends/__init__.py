@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,21 +12,26 @@ from recast_dm.engine.execute import Finished
 from recast_dm.model import Image, Policy, Workflow
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What to execute, wherever that is: a workflow, its init parameters and files, and what holds for some stages.
+
+    `pinned` are images by the name that the workflow uses; one that is not pinned is whatever its name means there.
+    `relaxations` and `policies` are by stage (`scan/fit`); `about` is what the run directory says of it.
+    """
+
+    workflow: Workflow
+    initdata: Mapping[str, Any]
+    initdir: Path | None = None
+    pinned: Mapping[str, Image] = field(default_factory=dict)
+    relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Backend(Protocol):
     """The seam: one method, and the same result from every implementation."""
 
-    def execute(
-        self,
-        workflow: Workflow,
-        initdata: Mapping[str, Any],
-        *,
-        initdir: Path | None,
-        pinned: Mapping[str, Image],
-        relaxations: Mapping[str, tuple[str, ...]],
-        directory: Path,
-        about: Mapping[str, Any],
-        observer: events.Observer,
-        policies: Mapping[str, Policy] | None = None,
-    ) -> Finished:
+    def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Runs a workflow in a run directory, and gives its records."""
         ...

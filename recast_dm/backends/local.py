@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from recast_dm import config, images
+from recast_dm.backends import Work
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
@@ -36,33 +36,18 @@ class Local:
     policy: Policy = field(default_factory=Policy)
     ask: Ask | None = None
 
-    def execute(
-        self,
-        workflow: Workflow,
-        initdata: Mapping[str, Any],
-        *,
-        initdir: Path | None,
-        pinned: Mapping[str, Image],
-        relaxations: Mapping[str, tuple[str, ...]],
-        directory: Path,
-        about: Mapping[str, Any],
-        observer: events.Observer,
-        policies: Mapping[str, Policy] | None = None,
-    ) -> Finished:
-        """Runs a workflow in `directory` with the pinned images, as they are called here.
-
-        An image that is not pinned is whatever its name means here now.
-        """
-        self._demand_hosts(workflow)
+    def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
+        """Runs a workflow in `directory` with the pinned images, as they are called here."""
+        self._demand_hosts(work.workflow)
         request = Request(
-            workflow=workflow,
-            initdata=initdata,
-            initdir=initdir,
-            images=self._images(workflow, pinned),
-            relaxations=relaxations,
-            policies=policies or {},
+            workflow=work.workflow,
+            initdata=work.initdata,
+            initdir=work.initdir,
+            images=self._images(work.workflow, work.pinned),
+            relaxations=work.relaxations,
+            policies=work.policies,
             policy=self.policy,
-            about=about,
+            about=work.about,
         )
         tools = Tools(
             containers=self.runtime,

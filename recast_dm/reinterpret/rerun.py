@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recast_dm import signals
-from recast_dm.backends import Backend
+from recast_dm.backends import Backend, Work
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.engine.rundir import Record, result_file
@@ -174,23 +174,22 @@ def _execute(
     directory: Path,
     observer: events.Observer,
 ) -> Result:
+    work = Work(
+        workflow=subject.workflow,
+        initdata=initdata,
+        initdir=subject.initdir,
+        pinned=subject.pinned,
+        relaxations=subject.relaxations,
+        policies=subject.policies,
+        about={
+            **subject.identity,
+            "model": point.model if point else None,
+            "parameters": dict(point.parameters) if point else None,
+            "initdata": dict(initdata),
+        },
+    )
     try:
-        finished = backend.execute(
-            subject.workflow,
-            initdata,
-            initdir=subject.initdir,
-            pinned=subject.pinned,
-            relaxations=subject.relaxations,
-            policies=subject.policies,
-            directory=directory,
-            about={
-                **subject.identity,
-                "model": point.model if point else None,
-                "parameters": dict(point.parameters) if point else None,
-                "initdata": dict(initdata),
-            },
-            observer=observer,
-        )
+        finished = backend.execute(work, directory=directory, observer=observer)
     except StepFailed as error:
         raise _statistics_error(subject, error) or error from None
     _demand_results(subject, finished)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import engine, runtimes, spec
+from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.engine.execute import Finished
 from recast_dm.engine.expand import Expansion
@@ -28,16 +29,9 @@ def executed(workflow: Path, initdata: Mapping[str, Any], initdir: Path | None, 
     """Our run in `directory`: host processes, and docker where the workflow needs it. A run that fails raises."""
     loaded = spec.load(workflow)
     runtime = runtimes.find("docker") if loaded.images() else None
-    finished = Local(runtime=runtime, jobs=2, cache=None, allow_host=True).execute(
-        loaded,
-        initdata,
-        initdir=initdir,
-        pinned={},
-        relaxations={},
-        directory=directory,
-        about={},
-        observer=lambda _: None,
-    )
+    work = Work(workflow=loaded, initdata=initdata, initdir=initdir)
+    local = Local(runtime=runtime, jobs=2, cache=None, allow_host=True)
+    finished = local.execute(work, directory=directory, observer=lambda _: None)
     published = _published(_replayed(loaded, initdata, initdir, finished))
     files = _files(finished, initdir)
     seen = {step.id: _seen(step, published, files.get(step.id, {})) for step in finished.steps}

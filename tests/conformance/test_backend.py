@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from recast_dm import schemas, spec
+from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.backends.yadage.backend import Yadage
 from recast_dm.engine import events
@@ -28,15 +29,8 @@ def run(tmp_path, upstream_python):
     seen: list[events.Event] = []
 
     def on(backend, workflow, initdata, initdir=None, name="run", **more):
-        return backend.execute(
-            spec.load(workflow),
-            initdata,
-            initdir=initdir,
-            directory=tmp_path / name,
-            about={},
-            observer=seen.append,
-            **{"pinned": {}, "relaxations": {}, **more},
-        )
+        work = Work(workflow=spec.load(workflow), initdata=initdata, initdir=initdir, **more)
+        return backend.execute(work, directory=tmp_path / name, observer=seen.append)
 
     on.seen = seen
     on.yadage = Yadage(python=upstream_python, runtime=None, jobs=2, allow_host=True)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from recast_dm import spec
+from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
@@ -49,16 +50,8 @@ def run(docker: Docker, toy_image: Image, tmp_path: Path, told: Told) -> Run:
         }
         document = {"stages": [{"name": "one", "dependencies": ["init"], "scheduler": scheduler}]}
         backend = Local(runtime=docker, jobs=1, cache=None, policy=policy or Policy())
-        return backend.execute(
-            spec.parse_workflow(text.parse(yaml.safe_dump(document), "workflow.yml")),
-            {},
-            initdir=None,
-            pinned={},
-            relaxations={},
-            directory=tmp_path / "run",
-            about={},
-            observer=told,
-        )
+        workflow = spec.parse_workflow(text.parse(yaml.safe_dump(document), "workflow.yml"))
+        return backend.execute(Work(workflow=workflow, initdata={}), directory=tmp_path / "run", observer=told)
 
     return start
 

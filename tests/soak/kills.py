@@ -32,6 +32,7 @@ from typing import Any
 import yaml
 
 from recast_dm import schemas, spec, store
+from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
@@ -128,16 +129,9 @@ def run(name: str, root: Path, where: str, jobs: int = 2) -> dict[str, str]:
 
     runtime = {"host": None, "fake": FakeRuntime({IMAGE: _program}), "docker": Docker()}[where]
     local = Local(runtime=runtime, jobs=jobs, cache=StepCache(root / "cache"), allow_host=where == "host")
-    local.execute(
-        workflow(name, "host" if where == "host" else "container"),
-        {},
-        initdir=None,
-        pinned={},
-        relaxations={},
-        directory=root / "run",
-        about={"analysis": name, "initdata": {}},
-        observer=observe,
-    )
+    flow = workflow(name, "host" if where == "host" else "container")
+    work = Work(workflow=flow, initdata={}, about={"analysis": name, "initdata": {}})
+    local.execute(work, directory=root / "run", observer=observe)
     return hows
 
 

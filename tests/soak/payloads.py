@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from recast_dm import spec
+from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.engine.execute import Finished
 from recast_dm.errors import RecastError
@@ -318,16 +319,8 @@ class Place:
         """Executes with the init parameter `v`."""
         self.count += 1
         local = Local(runtime=runtime, jobs=2, cache=None, allow_host=True)
-        return local.execute(
-            flow,
-            {"v": value},
-            initdir=self.root / "init" if initdir else None,
-            pinned={},
-            relaxations={},
-            directory=self.root / f"run{self.count}",
-            about={},
-            observer=lambda event: None,
-        )
+        work = Work(workflow=flow, initdata={"v": value}, initdir=self.root / "init" if initdir else None)
+        return local.execute(work, directory=self.root / f"run{self.count}", observer=lambda event: None)
 
     def escaped(self) -> str | None:
         """What was written where nothing may be."""
@@ -484,16 +477,9 @@ def contained(place: Place, words: Sequence[str], docker: Docker) -> Wrong:
     parameters = {"v": INIT, "clean": INIT | {"output": "w"}, "here": "{workdir}"}
     flow = parsed(stage("one", command(show, FROMPAR, image), parameters))
     place.count += 1
-    finished = Local(runtime=docker, jobs=1, cache=None).execute(
-        flow,
-        {"v": [word for _, word in good], "w": clean},
-        initdir=None,
-        pinned={},
-        relaxations={},
-        directory=place.root / f"run{place.count}",
-        about={},
-        observer=lambda event: None,
-    )
+    work = Work(workflow=flow, initdata={"v": [word for _, word in good], "w": clean})
+    local = Local(runtime=docker, jobs=1, cache=None)
+    finished = local.execute(work, directory=place.root / f"run{place.count}", observer=lambda event: None)
     where = finished.directory / "one/0"
     found = (where / "words").read_bytes().split(b"\0")[:-1]
     environment = dict(line.partition(b"=")[::2] for line in (where / "environment").read_bytes().split(b"\0"))

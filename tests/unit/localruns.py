@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from recast_dm import spec
+from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.engine.execute import Finished
 from recast_dm.model import Workflow
@@ -70,16 +71,9 @@ def execute(
     directory: Path, *, m: int = 1, seeds: Sequence[int] = (1, 2), signal: str = "", check: str = "", jobs: int = 2
 ) -> Finished:
     about = {"analysis": "toy", "capsule": "0" * 64, "model": "spin1", "parameters": {"m_med": float(m)}}
-    return Local(runtime=None, jobs=jobs, cache=None, allow_host=True).execute(
-        workflow(signal, check),
-        {"m": m, "seeds": list(seeds)},
-        initdir=None,
-        pinned={},
-        relaxations={},
-        directory=directory,
-        about=about,
-        observer=lambda _: None,
-    )
+    work = Work(workflow=workflow(signal, check), initdata={"m": m, "seeds": list(seeds)}, about=about)
+    local = Local(runtime=None, jobs=jobs, cache=None, allow_host=True)
+    return local.execute(work, directory=directory, observer=lambda _: None)
 
 
 def events(directory: Path) -> list[dict[str, Any]]:

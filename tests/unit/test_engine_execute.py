@@ -15,6 +15,7 @@ import pytest
 from workbench import IMAGE, POINT, Bench, rewrite, scattered, shell, stage, substage, workflow
 
 from recast_dm import schemas, store
+from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.engine import events
 from recast_dm.engine import key as keys
@@ -548,14 +549,7 @@ class TestHostProcesses:
         )
         with pytest.raises(UsageError, match="here' starts processes of this machine") as caught:
             Local(runtime=bench.runtime, jobs=1, cache=None).execute(
-                both,
-                {},
-                initdir=None,
-                pinned={},
-                relaxations={},
-                directory=bench.root / "run",
-                about={},
-                observer=bench.seen,
+                Work(workflow=both, initdata={}), directory=bench.root / "run", observer=bench.seen
             )
         assert "--allow-host" in (caught.value.hint or "")
         assert bench.runtime.jobs == []

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import config, images, store
+from recast_dm.backends import Work
 from recast_dm.backends.yadage.graph import Execution
 from recast_dm.backends.yadage.upstream import Upstream
 from recast_dm.engine import events, key, publishers
@@ -31,7 +32,7 @@ from recast_dm.engine.perform import now
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import IntegrityError, Interrupted, StepFailed, ToolMissing, UsageError, storage_error
-from recast_dm.model import INIT, DockerEnvironment, HostEnvironment, Image, Policy, Step, StepId, Value, Workflow
+from recast_dm.model import INIT, DockerEnvironment, HostEnvironment, Image, Step, StepId, Value, Workflow
 from recast_dm.runtimes import Runtime
 
 NOTHING = {"recast-dm": ""}
@@ -59,40 +60,27 @@ class Yadage:
     timeout: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def execute(
-        self,
-        workflow: Workflow,
-        initdata: Mapping[str, Any],
-        *,
-        initdir: Path | None,
-        pinned: Mapping[str, Image],
-        relaxations: Mapping[str, tuple[str, ...]],
-        directory: Path,
-        about: Mapping[str, Any],
-        observer: events.Observer,
-        policies: Mapping[str, Policy] | None = None,
-    ) -> Finished:
+    def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Runs a workflow in `directory`, from its beginning: upstream does not resume. Upstream knows no policies.
 
         Raises as the local backend does.
         """
-        if policies:
+        if work.policies:
             observer(
                 events.Warned("upstream yadage knows no retries, timeouts and limits: those of recast.yml are left out")
             )
-        self._demand_hosts(workflow)
-        found = self._images(workflow, pinned)
+        self._demand_hosts(work.workflow)
+        found = self._images(work.workflow, work.pinned)
         began = time.monotonic()
         with RunDirectory(directory) as rundir, Journal(rundir.journal, observer) as journal:
-            rundir.identify({**about, "runtime": "yadage", "started": now()})
+            rundir.identify({**work.about, "runtime": "yadage", "started": now()})
             journal(events.RunStarted(rundir.root, "yadage"))
-            for warning in _as_text(initdata):
+            for warning in _as_text(work.initdata):
                 journal(events.Warned(warning))
             attempt = rundir.attempt(_ATTEMPT)
-            execution = self._executed(workflow, initdata, initdir, attempt)
+            execution = self._executed(work, attempt)
             _demand_success(execution)
-            taken = _Taken(rundir, execution, found, journal)
-            finished = taken.take(workflow, initdata, initdir, relaxations)
+            finished = _Taken(rundir, execution, found, journal).take(work)
             shutil.rmtree(attempt / "work", ignore_errors=True)
             journal(events.RunFinished(rundir.root, time.monotonic() - began))
             return finished
@@ -121,25 +109,23 @@ class Yadage:
                 )
         return here
 
-    def _executed(
-        self, workflow: Workflow, initdata: Mapping[str, Any], initdir: Path | None, attempt: Path
-    ) -> Execution:
+    def _executed(self, work: Work, attempt: Path) -> Execution:
         """Upstream's run, on a copy of the init files: it mounts them writable."""
         spec = attempt / "workflow.yml"
-        work = attempt / "work"
+        workdir = attempt / "work"
         try:
-            spec.write_text(json.dumps(workflow.source))
-            if initdir is not None:
-                shutil.copytree(initdir, attempt / "init")
+            spec.write_text(json.dumps(work.workflow.source))
+            if work.initdir is not None:
+                shutil.copytree(work.initdir, attempt / "init")
         except OSError as error:
             raise storage_error(error, "prepare upstream's work directory") from None
         with Upstream(self.python, environment=self.environment) as upstream:
             try:
                 return upstream.execute(
                     spec,
-                    initdata or NOTHING,
-                    attempt / "init" if initdir is not None else None,
-                    workdir=work,
+                    work.initdata or NOTHING,
+                    attempt / "init" if work.initdir is not None else None,
+                    workdir=workdir,
                     jobs=self.jobs,
                     timeout=self.timeout,
                 )
@@ -150,7 +136,7 @@ class Yadage:
                     hint="the same command begins again; --backend local would have kept the finished steps",
                 ) from None
             finally:
-                _end_containers(work)
+                _end_containers(workdir)
 
 
 class _Taken:
@@ -166,17 +152,12 @@ class _Taken:
         self._cpu = config.cpu_features()
         self._started = now()
 
-    def take(
-        self,
-        workflow: Workflow,
-        initdata: Mapping[str, Any],
-        initdir: Path | None,
-        relaxations: Mapping[str, tuple[str, ...]],
-    ) -> Finished:
+    def take(self, work: Work) -> Finished:
         """Expands the workflow as our engine does, told what upstream published, and records every step."""
-        init_tree = store.init_tree(initdir) if initdir else store.Tree(())
-        files = init_tree.names() if initdir else None
-        expansion = Expansion(workflow, publishers.publish_init(initdata, files), relaxations, files=files)
+        init_tree = store.init_tree(work.initdir) if work.initdir else store.Tree(())
+        files = init_tree.names() if work.initdir else None
+        init = publishers.publish_init(work.initdata, files)
+        expansion = Expansion(work.workflow, init, work.relaxations, files=files)
         trees = {INIT: init_tree.sha256}
         steps: list[Step] = []
         records: list[Record] = []
