@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
-from recast_dm.model import Image, Policy, Workflow
+from recast_dm.errors import ToolMissing, UsageError
+from recast_dm.model import HostEnvironment, Image, Policy, Workflow
+from recast_dm.runtimes import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,23 @@ class Work:
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def demand_hosts(workflow: Workflow, *, allowed: bool) -> None:
+    """Says at once what would be found out after hours: a stage that starts processes here, and may not."""
+    hosts = [name for name, step in workflow.step_specs() if isinstance(step.environment, HostEnvironment)]
+    if hosts and not allowed:
+        raise UsageError(
+            f"the stage {hosts[0]!r} starts processes of this machine (localproc-env)",
+            hint="--allow-host lets it; they may then do whatever you may do",
+        )
+
+
+def demand_runtime(runtime: Runtime | None, reference: str) -> Runtime:
+    """The runtime that an image needs. Raises ToolMissing when none was chosen."""
+    if runtime is None:
+        raise ToolMissing(f"the workflow needs containers ({reference}), and no runtime was chosen")
+    return runtime
 
 
 class Backend(Protocol):

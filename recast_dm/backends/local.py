@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recast_dm import config, images
-from recast_dm.backends import Work
+from recast_dm.backends import Work, demand_hosts, demand_runtime
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
 from recast_dm.engine.perform import Tools
 from recast_dm.engine.request import Ask, Request
-from recast_dm.errors import ToolMissing, UsageError
-from recast_dm.model import HostEnvironment, Image, Policy, Workflow
+from recast_dm.model import Image, Policy, Workflow
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.host import Host
 
@@ -38,7 +37,7 @@ class Local:
 
     def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Runs a workflow in `directory` with the pinned images, as they are called here."""
-        self._demand_hosts(work.workflow)
+        demand_hosts(work.workflow, allowed=self.allow_host)
         request = Request(
             workflow=work.workflow,
             initdata=work.initdata,
@@ -59,22 +58,11 @@ class Local:
         )
         return execute(request, directory=directory, tools=tools, jobs=self.jobs, keep_going=self.keep_going)
 
-    def _demand_hosts(self, workflow: Workflow) -> None:
-        """Says at once what would be found out after hours."""
-        hosts = [name for name, step in workflow.step_specs() if isinstance(step.environment, HostEnvironment)]
-        if hosts and not self.allow_host:
-            raise UsageError(
-                f"the stage {hosts[0]!r} starts processes of this machine (localproc-env)",
-                hint="--allow-host lets it; they may then do whatever you may do",
-            )
-
     def _images(self, workflow: Workflow, pinned: Mapping[str, Image]) -> dict[str, Image]:
         references = workflow.images()
         if not references:
             return {}
-        if self.runtime is None:
-            raise ToolMissing(f"the workflow needs containers ({references[0]}), and no runtime was chosen")
-        lookup = self.runtime.image
+        lookup = demand_runtime(self.runtime, references[0]).image
         unpinned = images.pin([name for name in references if name not in pinned], lookup)
         found = {name: images.find(pinned[name], lookup) for name in references if name in pinned}
         return found | {image.reference: image for image in unpinned}

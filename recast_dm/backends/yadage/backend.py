@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import config, images, store
-from recast_dm.backends import Work
+from recast_dm.backends import Work, demand_hosts, demand_runtime
 from recast_dm.backends.yadage.graph import Execution
 from recast_dm.backends.yadage.upstream import Upstream
 from recast_dm.engine import events, key, publishers
@@ -31,8 +31,8 @@ from recast_dm.engine.journal import Journal
 from recast_dm.engine.perform import now
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.rundir import Record, RunDirectory
-from recast_dm.errors import IntegrityError, Interrupted, StepFailed, ToolMissing, UsageError, storage_error
-from recast_dm.model import INIT, DockerEnvironment, HostEnvironment, Image, Step, StepId, Value, Workflow
+from recast_dm.errors import IntegrityError, Interrupted, StepFailed, storage_error
+from recast_dm.model import INIT, DockerEnvironment, Image, Step, StepId, Value, Workflow
 from recast_dm.runtimes import Runtime
 
 NOTHING = {"recast-dm": ""}
@@ -69,7 +69,7 @@ class Yadage:
             observer(
                 events.Warned("upstream yadage knows no retries, timeouts and limits: those of recast.yml are left out")
             )
-        self._demand_hosts(work.workflow)
+        demand_hosts(work.workflow, allowed=self.allow_host)
         found = self._images(work.workflow, work.pinned)
         began = time.monotonic()
         with RunDirectory(directory) as rundir, Journal(rundir.journal, observer) as journal:
@@ -85,22 +85,13 @@ class Yadage:
             journal(events.RunFinished(rundir.root, time.monotonic() - began))
             return finished
 
-    def _demand_hosts(self, workflow: Workflow) -> None:
-        names = [name for name, spec in workflow.step_specs() if isinstance(spec.environment, HostEnvironment)]
-        if names and not self.allow_host:
-            raise UsageError(
-                f"the stage {names[0]} starts a process of this machine (localproc-env)",
-                hint="--allow-host lets it; it may then do whatever you may do",
-            )
-
     def _images(self, workflow: Workflow, pinned: Mapping[str, Image]) -> dict[str, Image]:
         """The images by their names, which is how upstream starts them: a name must mean the pinned layers here."""
         references = workflow.images()
         if not references:
             return {}
-        if self.runtime is None:
-            raise ToolMissing(f"the workflow needs containers ({references[0]}), and no runtime was chosen")
-        here = {image.reference: image for image in images.pin(references, self.runtime.image)}
+        lookup = demand_runtime(self.runtime, references[0]).image
+        here = {image.reference: image for image in images.pin(references, lookup)}
         for name, image in here.items():
             if name in pinned and pinned[name].diff_ids != image.diff_ids:
                 raise IntegrityError(
