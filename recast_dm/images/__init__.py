@@ -28,14 +28,14 @@ def find(pinned: Image, lookup: Lookup) -> Image:
     Raises ToolMissing when the name means nothing here, IntegrityError when it means another image.
     """
     by_id = lookup(pinned.image_id)
-    if by_id is not None and _same(by_id, pinned):
+    if by_id is not None and same(by_id, pinned):
         return replace(by_id, reference=pinned.reference)
     by_name = lookup(pinned.reference)
     if by_name is None:
         raise ToolMissing(
             f"the image {pinned.reference} ({pinned.image_id[:19]}) is not here", hint=_get(pinned.reference)
         )
-    if not _same(by_name, pinned):
+    if not same(by_name, pinned):
         raise IntegrityError(
             f"{pinned.reference} here is not the image that was captured: its layers or its settings differ",
             hint="load the captured image, or capture again with the one that is here",
@@ -43,7 +43,7 @@ def find(pinned: Image, lookup: Lookup) -> Image:
     return by_name
 
 
-def _same(here: Image, pinned: Image) -> bool:
+def same(here: Image, pinned: Image) -> bool:
     """Whether an image is the pinned one: by its layers, and by what it sets where that was captured."""
     return here.diff_ids == pinned.diff_ids and (not pinned.config or here.config == pinned.config)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,16 @@ def test_an_image_of_another_content_is_refused(run, upstream_python):
         run(backend, case.workflow, case.initdata, pinned=pinned)
     with pytest.raises(ToolMissing, match="no runtime was chosen"):
         run(run.yadage, case.workflow, case.initdata)
+
+
+def test_an_image_of_other_settings_is_refused(run, upstream_python):
+    """The layers are the captured ones, but the image sets other variables."""
+    case = corpus.read(SPECS / "singlestep")
+    references = spec.load(case.workflow).images()
+    runtime = FakeRuntime(dict.fromkeys(references, lambda _: 0))
+    pinned = {name: replace(runtime.image(name), config={"env": {"SEED": "1"}}) for name in references}
+    with pytest.raises(IntegrityError, match="its settings"):
+        run(Yadage(python=upstream_python, runtime=runtime, jobs=1), case.workflow, case.initdata, pinned=pinned)
 
 
 @pytest.mark.container

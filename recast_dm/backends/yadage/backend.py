@@ -86,16 +86,16 @@ class Yadage:
             return finished
 
     def _images(self, workflow: Workflow, pinned: Mapping[str, Image]) -> dict[str, Image]:
-        """The images by their names, which is how upstream starts them: a name must mean the pinned layers here."""
+        """The images by their names, which is how upstream starts them: a name must mean the pinned one here."""
         references = workflow.images()
         if not references:
             return {}
         lookup = demand_runtime(self.runtime, references[0]).image
         here = {image.reference: image for image in images.pin(references, lookup)}
         for name, image in here.items():
-            if name in pinned and pinned[name].diff_ids != image.diff_ids:
+            if name in pinned and not images.same(image, pinned[name]):
                 raise IntegrityError(
-                    f"{name} here is not the image that was captured: its layers differ",
+                    f"{name} here is not the image that was captured: its layers differ, or its settings do",
                     hint="upstream yadage starts images by name; tag the captured one so, or use --backend local",
                 )
         return here
