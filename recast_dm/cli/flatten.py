@@ -9,17 +9,6 @@ import typer
 
 from recast_dm.cli import chosen, options, view
 
-Toplevel = Annotated[
-    str | None,
-    typer.Option(
-        metavar="T",
-        help="Where workflow and references begin: a directory, https://…, github:ORG/REPO[@REF][:SUBPATH], "
-        "gitlab-cern:GROUP/REPO[@REF][:SUBPATH].",
-        show_default="the directory of SPEC",
-    ),
-]
-AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Fetch what lies on servers, over checked TLS.")]
-
 
 def flatten(
     spec: Annotated[
