@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from recast_dm import store
-from recast_dm.engine import events, expand, publishers
+from recast_dm.engine import events, expand
+from recast_dm.engine.beginning import begin
 from recast_dm.engine.history import attempts
 from recast_dm.engine.journal import Journal
 from recast_dm.engine.perform import Tools, Worker, now
@@ -22,7 +22,7 @@ from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import Failure, Interrupted, RecastError, StepFailed
-from recast_dm.model import INIT, Image, Step, StepId
+from recast_dm.model import Image, Step, StepId
 from recast_dm.runtimes import About
 
 
@@ -67,11 +67,7 @@ class _Loop:
         self._images = tuple(request.images.values())
         self._jobs = max(1, jobs)
         self._keep_going = keep_going
-        init_tree = store.init_tree(request.initdir) if request.initdir else store.Tree(())
-        files = init_tree.names() if request.initdir else None
-        init = publishers.publish_init(request.initdata, files)
-        self._expansion = expand.Expansion(request.workflow, init, request.relaxations, files=files)
-        self._trees: dict[StepId, str] = {INIT: init_tree.sha256}
+        self._expansion, self._trees = begin(request.workflow, request.initdata, request.initdir, request.relaxations)
         self._records: dict[StepId, Record] = {}
         self._steps: list[Step] = []
         self._ready: deque[Step] = deque()

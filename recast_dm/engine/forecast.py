@@ -11,12 +11,13 @@ from typing import Literal, TypeAlias
 from recast_dm import store
 from recast_dm.engine import expand, publishers
 from recast_dm.engine import key as keys
+from recast_dm.engine.beginning import begin
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import RunDirectory
 from recast_dm.errors import RecastError
-from recast_dm.model import INIT, DockerEnvironment, FromYamlPublisher, HostEnvironment, ManualPublisher, Step, StepId
+from recast_dm.model import DockerEnvironment, FromYamlPublisher, HostEnvironment, ManualPublisher, Step, StepId
 
 Prospect: TypeAlias = Literal["kept", "cached", "runs", "waits"]
 """`kept` in this run directory; `cached` from elsewhere; it `runs`; or it `waits` for steps that run first."""
@@ -61,11 +62,7 @@ class _Look:
         self._request = request
         self._rundir = rundir
         self._cache = cache
-        init_tree = store.init_tree(request.initdir) if request.initdir else store.Tree(())
-        files = init_tree.names() if request.initdir else None
-        init = publishers.publish_init(request.initdata, files)
-        self._expansion = expand.Expansion(request.workflow, init, request.relaxations, files=files)
-        self._trees: dict[StepId, str] = {INIT: init_tree.sha256}
+        self._expansion, self._trees = begin(request.workflow, request.initdata, request.initdir, request.relaxations)
         self._planned: dict[StepId, Planned] = {}
 
     def look(self) -> Forecast:

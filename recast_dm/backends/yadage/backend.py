@@ -25,8 +25,9 @@ from recast_dm.backends import Work, demand_hosts, demand_runtime
 from recast_dm.backends.yadage.graph import Execution
 from recast_dm.backends.yadage.upstream import Upstream
 from recast_dm.engine import events, key, publishers
+from recast_dm.engine.beginning import begin
 from recast_dm.engine.execute import Finished
-from recast_dm.engine.expand import Expansion, steps_of
+from recast_dm.engine.expand import steps_of
 from recast_dm.engine.journal import Journal
 from recast_dm.engine.perform import now
 from recast_dm.engine.publishers import Files
@@ -145,11 +146,7 @@ class _Taken:
 
     def take(self, work: Work) -> Finished:
         """Expands the workflow as our engine does, told what upstream published, and records every step."""
-        init_tree = store.init_tree(work.initdir) if work.initdir else store.Tree(())
-        files = init_tree.names() if work.initdir else None
-        init = publishers.publish_init(work.initdata, files)
-        expansion = Expansion(work.workflow, init, work.relaxations, files=files)
-        trees = {INIT: init_tree.sha256}
+        expansion, trees = begin(work.workflow, work.initdata, work.initdir, work.relaxations)
         steps: list[Step] = []
         records: list[Record] = []
         waiting: deque[Step] = deque()
