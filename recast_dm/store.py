@@ -54,6 +54,15 @@ def sha256_file(path: Path) -> str:
     return hasher.hexdigest()
 
 
+def sha256_name(data: bytes) -> str:
+    """The digest of bytes as the OCI writes it.
+
+    >>> sha256_name(b"")[:18]
+    'sha256:e3b0c44298f'
+    """
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 def tail(path: Path, size: int = 16 * 1024) -> bytes:
     """The last bytes of a file, nothing of one that does not exist."""
     try:
@@ -99,14 +108,19 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise storage_error(error, f"write {path}") from None
 
 
-def read_json(path: Path, schema: str) -> dict[str, Any]:
-    """A JSON document of ours, checked for its `schema` name. Raises IntegrityError."""
+def read_document(path: Path) -> Any:
+    """A JSON document. Raises IntegrityError."""
     try:
-        document = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise IntegrityError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not JSON: {error}") from None
+
+
+def read_json(path: Path, schema: str) -> dict[str, Any]:
+    """A JSON document of ours, checked for its `schema` name. Raises IntegrityError."""
+    document = read_document(path)
     found = document.get("schema") if isinstance(document, dict) else None
     if found != schema:
         raise IntegrityError(
@@ -295,7 +309,7 @@ def link_tree(source: Path, target: Path) -> None:
         for relative, path in walk(source):
             place = temporary / relative
             place.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, place)
+            link_or_copy(path, place)
         rename_new(temporary, target)
         fsync_directory(target.parent)  # filesystems with a journal keep the names inside before this one
     except OSError as error:
@@ -304,7 +318,8 @@ def link_tree(source: Path, target: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _link(path: Path, place: Path) -> None:
+def link_or_copy(path: Path, place: Path) -> None:
+    """A second name for a finished file, or a copy where the filesystem has no links."""
     try:
         os.link(path, place)
     except OSError:

@@ -1,72 +1,172 @@
-"""Capture: an analysis directory becomes a capsule."""
+"""Capture: an analysis directory becomes a capsule, whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import getpass
+import platform
 import shutil
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from recast_dm import __version__, images, store
-from recast_dm.capsule import layout
+from recast_dm import __version__, store
+from recast_dm.capsule import bag, inputs, instructions, layout, source
 from recast_dm.capsule.opening import Capsule, open_capsule
+from recast_dm.engine.history import attempts
 from recast_dm.errors import IntegrityError, UsageError, storage_error
+from recast_dm.images import layout as image_layout
+from recast_dm.images.blobs import Blobs
+from recast_dm.images.layout import Stored
+from recast_dm.model import StepId
 from recast_dm.spec.analysis import Analysis
 
 IGNORED = ("__pycache__", ".git", "*.pyc", ".pytest_cache", ".ipynb_checkpoints")
 
 
-def capture(
-    analysis: Analysis, target: Path, *, lookup: images.Lookup, example: Mapping[str, Any], runtime: str
-) -> Capsule:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The run that an analysis was captured with: its directory, and what of it the capsule keeps.
+
+    `outputs` are the files that the rules compare, by their paths in the run directory; `likelihood` what the run
+    published as `workspace` and `patch`; `records` those of its steps, in an order in which they can be run.
+    """
+
+    directory: Path
+    records: tuple[Mapping[str, Any], ...]
+    outputs: tuple[str, ...]
+    likelihood: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What goes into a capsule. `example` are the complete init parameters of the captured point."""
+
+    analysis: Analysis
+    example: Mapping[str, Any]
+    images: tuple[Stored, ...]
+    shared: Blobs
+    runtime: str
+    reference: Reference | None = None
+    by_reference: int = inputs.LARGEST
+    strict: bool = False
+
+
+def capture(contents: Contents, target: Path, note: Callable[[str], None] = lambda _: None) -> Capsule:
     """Writes the capsule of an analysis to `target`, replacing the capsule that is there.
 
-    `lookup` finds images; `example` are the complete init parameters of the captured point. The capsule appears
-    whole or not at all. Raises UsageError when something else is at `target`.
+    `note` is told what the user should know. Raises UsageError when something else is at `target`, or when `strict` and
+    the analysis holds what git does not know.
     """
-    _refuse_foreign(target, analysis.directory)
-    pinned = images.pin(analysis.workflow.images(), lookup)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        store.make_directory(temporary / "data")
-        shutil.copytree(
-            analysis.directory,
-            temporary / layout.ANALYSIS,
-            ignore=shutil.ignore_patterns(*IGNORED),
-            symlinks=True,
-        )
-        flattened = yaml.safe_dump(dict(analysis.workflow.source), sort_keys=False, allow_unicode=True)
-        (temporary / layout.WORKFLOW).write_text(flattened, encoding="utf-8")
-        files = _files(temporary)
-        store.seal(temporary / "data")
-        manifest = _manifest(analysis, files, [image.document() for image in pinned], example)
+    analysis = contents.analysis
+    refuse_foreign(target, analysis.directory)
+    referenced = inputs.referenced(analysis, contents.by_reference)
+    found = source.source_of(analysis.directory)
+    _demand_committed(found, contents.strict, note)
+    with _new(target) as temporary:
+        _copy_analysis(analysis, temporary, {each.path for each in referenced})
+        _write_workflow(analysis, temporary)
+        image_layout.write(temporary / layout.IMAGES, contents.images, contents.shared)
+        bundle = _write_bundle(found, temporary, analysis.name)
+        if contents.reference:
+            _write_reference(contents.reference, temporary)
+        payload = _read_payload(temporary)
+        manifest = _manifest(contents, payload, referenced, found.document(bundle) if found else None)
         store.write_atomic(temporary / layout.MANIFEST, store.pretty(manifest))
-        store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(runtime)))
+        store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents)))
+        records = contents.reference.records if contents.reference else ()
+        rerun = instructions.text(manifest, contents.images, records, referenced)
+        store.write_atomic(temporary / layout.RERUN, rerun.encode())
+        bag.close(temporary, payload, _bag_info(manifest))
+        store.seal(temporary)
         _replace(temporary, target)
-    except OSError as error:
-        raise storage_error(error, f"write the capsule {target}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return open_capsule(target)
 
 
-def _files(root: Path) -> store.Tree:
+# --- the pieces ------------------------------------------------------------------------------------------------------
+
+
+def _demand_committed(found: source.Source | None, strict: bool, note: Callable[[str], None]) -> None:
+    if found is None:
+        if strict:
+            raise UsageError("the analysis is not in a git repository", hint="commit it, or leave out --strict")
+        return
+    if found.dirty:
+        what = f"{found.dirty[0]} and {len(found.dirty) - 1} more are" if len(found.dirty) > 1 else f"{found.dirty[0]} is"
+        if strict:
+            raise UsageError(f"{what} not committed", hint="commit what belongs to the analysis, or leave out --strict")
+        note(f"warning: {what} not committed: the capsule holds the files as they are, its git bundle does not")
+    if found.shallow:
+        note("warning: the git repository is shallow: the capsule holds the analysis, but not its history")
+
+
+def _copy_analysis(analysis: Analysis, root: Path, left_out: set[str]) -> None:
+    """The analysis directory, without what is kept by reference."""
+    top = str(analysis.directory)
+    patterns = shutil.ignore_patterns(*IGNORED)
+
+    def ignored(directory: str, names: list[str]) -> set[str]:
+        inside = Path(directory).relative_to(top)
+        return {*patterns(directory, names), *(n for n in names if (inside / n).as_posix() in left_out)}
+
+    shutil.copytree(analysis.directory, root / layout.ANALYSIS, ignore=ignored, symlinks=True)
     try:
-        tree = store.tree_of(root / "data")
+        for _ in store.walk(root / layout.ANALYSIS):
+            pass
     except IntegrityError as error:
         raise UsageError(f"the analysis cannot be captured: {error.message}", hint=error.hint) from None
-    return tree
+
+
+def _write_workflow(analysis: Analysis, root: Path) -> None:
+    flattened = yaml.safe_dump(dict(analysis.workflow.source), sort_keys=False, allow_unicode=True)
+    (root / layout.WORKFLOW).write_text(flattened, encoding="utf-8")
+
+
+def _write_bundle(found: source.Source | None, root: Path, name: str) -> str | None:
+    """The git history. Gives the path of the bundle in the capsule."""
+    if found is None or found.shallow:
+        return None
+    place = f"{layout.SOURCE}/{name.replace('/', '-')}.bundle"
+    store.make_directory((root / place).parent)
+    source.bundle(found, root / place)
+    return place
+
+
+def _write_reference(reference: Reference, root: Path) -> None:
+    """The run: what it gave, what it is compared by, and how it went."""
+    for path in reference.outputs:
+        _keep(reference.directory / path, root / layout.REFERENCE / path)
+    for name, path in reference.likelihood.items():
+        _keep(path, root / layout.LIKELIHOOD / f"{name}.json")
+    _keep(reference.directory / "run.json", root / layout.RUN / "run.json")
+    for relative, path in store.walk(reference.directory / ".records"):
+        _keep(path, root / layout.RUN / "records" / relative)
+    for log in reference.directory.glob(".attempts/*/log"):
+        _keep(log, root / layout.RUN / "logs" / f"{log.parent.name}.txt")
+
+
+def _keep(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, target)
+
+
+def _read_payload(root: Path) -> list[bag.Entry]:
+    return bag.read(member for member in bag.members(root) if member.path.startswith(bag.PAYLOAD))
 
 
 def _manifest(
-    analysis: Analysis, files: store.Tree, pinned: list[dict[str, Any]], example: Mapping[str, Any]
+    contents: Contents,
+    payload: Sequence[bag.Entry],
+    referenced: Sequence[inputs.Referenced],
+    came_from: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    statistics = analysis.statistics
-    initdir = analysis.initdir
+    analysis = contents.analysis
+    statistics, reference, initdir = analysis.statistics, contents.reference, analysis.initdir
+    kept = sorted(f"{layout.LIKELIHOOD}/{name}.json" for name in reference.likelihood) if reference else []
     manifest: dict[str, Any] = {
         "schema": layout.SCHEMA,
         "name": analysis.name,
@@ -76,30 +176,65 @@ def _manifest(
         "analysis": layout.ANALYSIS,
         "initdir": f"{layout.ANALYSIS}/{initdir.relative_to(analysis.directory)}" if initdir else None,
         "example": {
-            "initdata": dict(example),
+            "initdata": dict(contents.example),
             "model": analysis.example.model,
             "parameters": dict(analysis.example.parameters) if analysis.example.parameters is not None else None,
         },
-        "likelihood": {"stage": statistics.likelihood.stage, "output": statistics.likelihood.output}
+        "likelihood": {"stage": statistics.likelihood.stage, "output": statistics.likelihood.output, "files": kept}
         if statistics
         else None,
-        "images": pinned,
-        "files": [{**file.document(), "path": f"data/{file.path}"} for file in files.files],
+        "reference": {
+            "made": reference is not None,
+            "outputs": [f"{layout.REFERENCE}/{path}" for path in reference.outputs] if reference else [],
+        },
+        "inputs": [each.document() for each in referenced],
+        "source": came_from,
+        "images": [_image(each) for each in contents.images],
+        "files": [
+            {**entry.file().document(), "sha512": entry.sha512} for entry in payload if layout.is_covered(entry.path)
+        ],
     }
     return {**manifest, "digest": layout.digest(manifest)}
 
 
-def _captured(runtime: str) -> dict[str, Any]:
+def _image(each: Stored) -> dict[str, Any]:
+    return {**each.image.document(), "layers": [layer.document() for layer in each.layers]}
+
+
+def _captured(contents: Contents) -> dict[str, Any]:
     return {
         "schema": layout.CAPTURED_SCHEMA,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "user": _user(),
+        "platform": platform.platform(),
         "recast_dm": __version__,
-        "runtime": runtime,
+        "runtime": contents.runtime,
     }
 
 
-def _refuse_foreign(target: Path, analysis: Path) -> None:
-    """Only a capsule, or an empty place, is overwritten; and a capsule cannot hold itself."""
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a uid without a name
+        return "unknown"
+
+
+def _bag_info(manifest: Mapping[str, Any]) -> dict[str, str]:
+    title = " ".join(str(manifest["title"]).split())
+    return {
+        "Bagging-Date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "Bag-Software-Agent": f"recast-dm {__version__}",
+        "External-Identifier": f"sha256:{manifest['digest']}",
+        "External-Description": title,
+    }
+
+
+# --- whole or not at all ---------------------------------------------------------------------------------------------
+
+
+def refuse_foreign(target: Path, analysis: Path) -> None:
+    """Only a capsule, or an empty place, is overwritten; and a capsule cannot hold itself. Raises UsageError."""
     if target.resolve().is_relative_to(analysis.resolve()):
         raise UsageError(f"{target} lies in the analysis that it preserves", hint="choose another place with -o")
     if not target.exists():
@@ -108,9 +243,22 @@ def _refuse_foreign(target: Path, analysis: Path) -> None:
         raise UsageError(f"{target} exists and is not a capsule", hint="choose another name with -o")
 
 
+@contextlib.contextmanager
+def _new(target: Path) -> Iterator[Path]:
+    """A directory beside the target, removed at the end unless it has become the target."""
+    temporary = store.temporary(target)
+    try:
+        store.make_directory(temporary / "data")
+        yield temporary
+    except OSError as error:
+        raise storage_error(error, f"write the capsule {target}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _replace(temporary: Path, target: Path) -> None:
     """Puts the new capsule in place of the old one; in between there is none, never a mixture."""
-    old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
+    old = store.temporary(target)
     if target.exists():
         target.rename(old)
     try:

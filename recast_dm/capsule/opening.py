@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import schemas, store
-from recast_dm.capsule import layout
+from recast_dm.capsule import fixity, layout
+from recast_dm.capsule.inputs import Referenced
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.model import Image
 from recast_dm.spec import analysis as analyses
@@ -23,20 +24,47 @@ class Capsule:
     analysis: analyses.Analysis
     initdata: Mapping[str, Any]
     images: tuple[Image, ...]
+    manifest: Mapping[str, Any]
 
     def pinned(self) -> dict[str, Image]:
         """The captured images by the reference that the workflow uses."""
         return {image.reference: image for image in self.images}
 
+    @property
+    def layout(self) -> Path | None:
+        """The OCI layout with the bytes of its images; capsules of format 1 have none."""
+        return self.path / layout.IMAGES if self.manifest["schema"] == layout.SCHEMA else None
 
-def open_capsule(path: Path) -> Capsule:
-    """The capsule at `path`, every file hashed. Raises UsageError (no capsule there) and IntegrityError."""
-    if not (path / layout.MANIFEST).is_file():
+    @property
+    def referenced(self) -> tuple[Referenced, ...]:
+        """The inputs that it keeps by reference."""
+        return tuple(Referenced.from_document(each) for each in self.manifest.get("inputs", ()))
+
+
+def is_capsule(path: Path) -> bool:
+    return (path / layout.MANIFEST).is_file()
+
+
+def open_capsule(path: Path, seen: fixity.Seen | None = None) -> Capsule:
+    """The capsule in a directory, every file hashed. Raises UsageError (no capsule there) and IntegrityError.
+
+    With `seen`, large files that were hashed before and have not been touched since are not hashed again.
+    """
+    if not is_capsule(path):
         raise UsageError(f"{path} is not a capsule", hint="`recast-dm capture ANALYSIS -o X.capsule` makes one")
-    manifest = store.read_json(path / layout.MANIFEST, layout.SCHEMA)
-    if found := schemas.problem("capsule-1", manifest):
-        raise IntegrityError(f"{path / layout.MANIFEST} is damaged: {found[1]}")
-    _check(path, manifest)
+    manifest = read_manifest(path)
+    found = fixity.problems(path, manifest, seen=seen)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise IntegrityError(
+            f"{path} is not as it was captured: {found[0]}{more}",
+            hint="`recast-dm verify --bytes` lists everything; copy the capsule again from where it is sound",
+        )
+    return of_manifest(path, manifest)
+
+
+def of_manifest(path: Path, manifest: Mapping[str, Any]) -> Capsule:
+    """The capsule that a checked manifest describes."""
     analysis = analyses.load(path / manifest["analysis"], workflow=path / manifest["workflow"])
     return Capsule(
         path=path,
@@ -44,22 +72,24 @@ def open_capsule(path: Path) -> Capsule:
         analysis=analysis,
         initdata=manifest["example"]["initdata"],
         images=tuple(Image.from_document(image) for image in manifest["images"]),
+        manifest=manifest,
     )
 
 
-def _check(path: Path, manifest: Mapping[str, Any]) -> None:
-    """The digest covers the manifest, the manifest covers every file, and there is no file besides."""
-    if layout.digest(manifest) != manifest["digest"]:
-        raise IntegrityError(f"the digest of {path} is not that of its manifest", hint="the capsule was changed")
-    said = store.Tree.from_document(manifest["files"])
-    found = store.tree_of(path / "data")
-    here = {f"data/{file.path}": file for file in found.files}
-    for file in said.files:
-        if file.path not in here:
-            raise IntegrityError(f"{path} lacks {file.path}", hint="the capsule is incomplete: copy it again")
-        if here[file.path].sha256 != file.sha256:
-            raise IntegrityError(f"{file.path} in {path} has changed: its hash is not the captured one")
-        if here[file.path].executable != file.executable:
-            raise IntegrityError(f"{file.path} in {path} has changed: its mode is not the captured one")
-    if extra := sorted(set(here) - said.names()):
-        raise IntegrityError(f"{path} holds {extra[0]}, which was not captured")
+def read_manifest(path: Path) -> dict[str, Any]:
+    """capsule.json of a capsule that is a directory, of any format; nothing else is looked at. Raises IntegrityError."""
+    return checked_manifest(store.read_document(path / layout.MANIFEST), str(path / layout.MANIFEST))
+
+
+def checked_manifest(document: Any, where: str) -> dict[str, Any]:
+    """A manifest that is one of ours, and complete."""
+    said = document.get("schema") if isinstance(document, dict) else None
+    kind = {layout.SCHEMA: "capsule-2", layout.FIRST_SCHEMA: "capsule-1"}.get(str(said))
+    if kind is None:
+        raise IntegrityError(
+            f"{where} has the schema {said!r}, not {layout.SCHEMA!r}",
+            hint="was it written by a later version of recast-dm, or changed by hand?",
+        )
+    if found := schemas.problem(kind, document):
+        raise IntegrityError(f"{where} is damaged: {found[1]}")
+    return dict(document)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from recast_dm.images import fake
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome
 
@@ -17,6 +19,7 @@ class FakeRuntime:
 
     def __init__(self, programs: Mapping[str, Program]) -> None:
         self._programs = dict(programs)
+        self._images = {reference: fake.image(reference) for reference in programs}
         self._lock = threading.Lock()
         self.jobs: list[Job] = []
         self.swept: list[str] = []
@@ -25,16 +28,8 @@ class FakeRuntime:
         return About("fake", "1", ("none: host functions",))
 
     def image(self, reference: str) -> Image | None:
-        for known in self._programs:
-            image = Image(
-                reference=reference,
-                image_id=f"sha256:fake-{known}",
-                diff_ids=(f"sha256:{known}",),
-                platform="linux/fake",
-            )
-            if reference in (known, image.image_id):
-                return image
-        return None
+        found = (each for each in self._images.values() if reference in (each.reference, each.image_id))
+        return next((replace(each, reference=reference) for each in found), None)
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
         with self._lock:
@@ -43,7 +38,8 @@ class FakeRuntime:
         line(f"fake: {' '.join(job.argv)}")
         job.log.write_text(f"fake: {' '.join(job.argv)}\n")
         assert job.image is not None  # noqa: S101  # a container has one
-        code = self._programs[job.image.image_id.removeprefix("sha256:fake-")](job)
+        known = next(each for each in self._images.values() if each.image_id == job.image.image_id)
+        code = self._programs[known.reference](job)
         return Outcome(code, f"fake-{number}")
 
     def sweep(self, run: str) -> int:

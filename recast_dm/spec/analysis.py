@@ -78,6 +78,15 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """Where an input can be had again: an address, or a data identifier (`scope:name`) of Rucio."""
+
+    path: str
+    url: str | None = None
+    did: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """An analysis directory, read and checked. `reference` are the rules as written: `rules_of` never gives none."""
 
@@ -93,6 +102,7 @@ class Analysis:
     statistics: Statistics | None = None
     closure: tuple[Published, ...] = ()
     reference: tuple[Rule, ...] = ()
+    inputs: tuple[Located, ...] = ()
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
@@ -197,6 +207,7 @@ def _analysis(
         reference=reference.read(
             document.get("reference", ()), root.at(("reference",)), [stage.name for stage in loaded.stages]
         ),
+        inputs=tuple(Located(**each) for each in document.get("inputs", [])),
         relaxations=relaxations,
         policies=_policies(document.get("steps", {}), root),
         references=document.get("metadata", {}).get("references", {}),

@@ -1,0 +1,170 @@
+"""Whether a capsule's bytes are those that were captured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recast_dm import store
+from recast_dm.capsule import bag, layout
+from recast_dm.errors import IntegrityError, RecastError
+from recast_dm.images.blobs import blob_path, is_digest
+
+SEEN_SCHEMA = "recast-dm/seen/1"
+LARGE = 1024**2
+"""Bytes from which a file that was hashed before may be taken as it is, when nobody has touched it."""
+OUTSIDE = (f"{layout.SOURCE}/", f"{layout.RUN}/", f"{layout.SBOM}/", f"{layout.IMAGES}/")
+OUTSIDE_FILES = (layout.CRATE, "data/CITATION.cff", "data/codemeta.json")
+"""What of the payload the digest does not cover, and the bag does."""
+TAGS = (bag.DECLARATION, bag.INFO, bag.MANIFEST, bag.TAG_MANIFEST, layout.MANIFEST, layout.CAPTURED, layout.RERUN)
+
+
+@dataclass
+class Seen:
+    """Hashes of large files by what the filesystem says of them, remembered in a directory from one use to the next.
+
+    A file that was written to has another time of change, which nobody can set; then it is hashed again.
+    """
+
+    directory: Path
+    _known: dict[str, list[Any]] = field(default_factory=dict)
+
+    def load(self, root: Path) -> None:
+        try:
+            said = store.read_json(self._path(root), SEEN_SCHEMA)["files"]
+            self._known = {str(path): list(row) for path, row in said.items()}
+        except (RecastError, KeyError, AttributeError, TypeError):
+            self._known = {}
+
+    def entry(self, root: Path, member: bag.Member) -> bag.Entry | None:
+        """What is known of a member that has not changed since."""
+        row = self._known.get(member.path)
+        if member.size < LARGE or row is None or row[:-2] != _state(root / member.path):
+            return None
+        return bag.Entry(member.path, member.size, member.executable, row[-2], row[-1])
+
+    def keep(self, root: Path, entries: Sequence[bag.Entry], states: Mapping[str, list[Any]]) -> None:
+        """Remembers what was hashed, as far as it was not touched meanwhile."""
+        rows = {
+            entry.path: [*states[entry.path], entry.sha256, entry.sha512]
+            for entry in entries
+            if entry.path in states and states[entry.path] == _state(root / entry.path)
+        }
+        if rows != self._known:
+            document = {"schema": SEEN_SCHEMA, "capsule": str(root.absolute()), "files": rows}
+            store.write_atomic(self._path(root), store.canonical(document))
+
+    def _path(self, root: Path) -> Path:
+        return self.directory / f"{store.digest(str(root.absolute()))[:32]}.json"
+
+
+def _state(path: Path) -> list[Any]:
+    status = path.lstat()
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def problems(
+    root: Path, manifest: Mapping[str, Any], *, seen: Seen | None = None, progress: bag.Progress | None = None
+) -> list[str]:
+    """What of a capsule in a directory is not as it was captured; nothing when everything is."""
+    try:
+        if manifest["schema"] == layout.FIRST_SCHEMA:
+            return _first_problems(root, manifest)
+        entries = hashed(root, seen=seen, progress=progress)
+        tags = {path: (root / path).read_bytes() for path in TAGS if (root / path).is_file()}
+    except IntegrityError as error:
+        return [error.message]
+    except OSError as error:
+        return [f"{error.filename} cannot be read: {error.strerror}"]
+    return of_entries(entries, tags, manifest)
+
+
+def hashed(root: Path, *, seen: Seen | None = None, progress: bag.Progress | None = None) -> list[bag.Entry]:
+    """Every file of a capsule in a directory, hashed, or known by `seen`."""
+    members = bag.members(root)
+    if seen is None:
+        return bag.read(members, progress)
+    seen.load(root)
+    known = {member.path: entry for member in members if (entry := seen.entry(root, member))}
+    states = {member.path: _state(root / member.path) for member in members if member.size >= LARGE}
+    entries = [*known.values(), *bag.read((m for m in members if m.path not in known), progress)]
+    seen.keep(root, entries, states)
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def of_entries(entries: Sequence[bag.Entry], tags: Mapping[str, bytes], manifest: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a capsule, by its files as they were found and the bytes of its tag files.
+
+    The bag's manifests must be those of the files; capsule.json must name every file that its digest covers, and
+    nothing may lie where no part of a capsule does.
+    """
+    found = bag.problems(entries, tags)
+    found += _digest_problems(manifest, tags)
+    by_path = {entry.path: entry for entry in entries}
+    found += _covered_problems(by_path, manifest)
+    found += _image_problems(by_path, manifest)
+    strange = [path for path in by_path if not _has_a_place(path)]
+    found += [f"{path} is no part of a capsule" for path in strange]
+    return list(dict.fromkeys(found))
+
+
+def _digest_problems(manifest: Mapping[str, Any], tags: Mapping[str, bytes]) -> list[str]:
+    if layout.digest(manifest) != manifest["digest"]:
+        return [f"the digest in {layout.MANIFEST} is not that of the manifest"]
+    if tags.get(layout.MANIFEST) != store.pretty(manifest):
+        return [f"{layout.MANIFEST} is not in the one form in which it is written"]
+    return []
+
+
+def _covered_problems(by_path: Mapping[str, bag.Entry], manifest: Mapping[str, Any]) -> list[str]:
+    found = []
+    said = {each["path"]: each for each in manifest["files"]}
+    for path, each in said.items():
+        entry = by_path.get(path)
+        if entry is None:
+            found.append(f"{path} is missing")
+        elif (entry.sha256, entry.sha512, entry.size) != (each["sha256"], each["sha512"], each["size"]):
+            found.append(f"{path} has changed: its hash is not that in {layout.MANIFEST}")
+        elif entry.executable != each["executable"]:
+            found.append(f"{path} has changed: its mode is not the captured one")
+    extra = [path for path in by_path if layout.is_covered(path) and path not in said]
+    return found + [f"{path} was not captured" for path in extra]
+
+
+def _image_problems(by_path: Mapping[str, bag.Entry], manifest: Mapping[str, Any]) -> list[str]:
+    """Every blob is what its name says, and those that the manifest needs are there."""
+    found = []
+    prefix = f"{layout.IMAGES}/blobs/sha256/"
+    for path, entry in by_path.items():
+        if path.startswith(prefix) and entry.sha256 != path.removeprefix(prefix):
+            found.append(f"{path} has changed: its hash is not its name")
+    for image in manifest["images"]:
+        for digest in (image["image_id"], *(layer["digest"] for layer in image["layers"])):
+            if not is_digest(digest) or str(blob_path(Path(layout.IMAGES), digest)) not in by_path:
+                found.append(f"the blob {digest[:19]} of the image {image['reference']} is missing")
+        if [layer["diff_id"] for layer in image["layers"]] != image["diff_ids"]:
+            found.append(f"the layers of the image {image['reference']} are not those of its diff_ids")
+    return found
+
+
+def _has_a_place(path: str) -> bool:
+    return path in TAGS or layout.is_covered(path) or path.startswith(OUTSIDE) or path in OUTSIDE_FILES
+
+
+def _first_problems(root: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """A capsule of format 1: the digest covers the manifest, the manifest every file below data/."""
+    if layout.digest(manifest) != manifest["digest"]:
+        return ["its digest is not that of its manifest"]
+    here = {f"data/{file.path}": file for file in store.tree_of(root / "data").files}
+    said = {each["path"]: each for each in manifest["files"]}
+    found = [f"{path} is missing" for path in said.keys() - here.keys()]
+    found += [f"{path} was not captured" for path in here.keys() - said.keys()]
+    for path in sorted(said.keys() & here.keys()):
+        if here[path].sha256 != said[path]["sha256"]:
+            found.append(f"{path} has changed: its hash is not the captured one")
+        elif here[path].executable != said[path]["executable"]:
+            found.append(f"{path} has changed: its mode is not the captured one")
+    return sorted(found)
+
