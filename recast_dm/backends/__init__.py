@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.errors import ToolMissing, UsageError
+from recast_dm.images import provision
 from recast_dm.model import HostEnvironment, Image, Policy, Workflow
 from recast_dm.runtimes import Runtime
 
@@ -19,6 +20,7 @@ class Work:
     """What to execute, wherever that is: a workflow, its init parameters and files, and what holds for some stages.
 
     `pinned` are images by the name that the workflow uses; one that is not pinned is whatever its name means there.
+    `layout` is an OCI layout that holds the pinned ones, for a runtime that lacks them.
     `relaxations` and `policies` are by stage (`scan/fit`); `about` is what the run directory says of it.
     """
 
@@ -26,6 +28,7 @@ class Work:
     initdata: Mapping[str, Any]
     initdir: Path | None = None
     pinned: Mapping[str, Image] = field(default_factory=dict)
+    layout: Path | None = None
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -46,6 +49,16 @@ def demand_runtime(runtime: Runtime | None, reference: str) -> Runtime:
     if runtime is None:
         raise ToolMissing(f"the workflow needs containers ({reference}), and no runtime was chosen")
     return runtime
+
+
+def provide_images(work: Work, runtime: Runtime | None, observer: events.Observer) -> None:
+    """Gives the runtime those of the pinned images that it lacks."""
+    needed = {name: work.pinned[name] for name in work.workflow.images() if name in work.pinned}
+    if work.layout is not None and runtime is not None and needed:
+        name = runtime.about().name
+        provision.provide(
+            needed, work.layout, name, runtime.image, lambda told: observer(events.ImagesLoading(tuple(told), name))
+        )
 
 
 class Backend(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recast_dm import config, images
-from recast_dm.backends import Work, demand_hosts, demand_runtime
+from recast_dm.backends import Work, demand_hosts, demand_runtime, provide_images
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
@@ -38,6 +38,7 @@ class Local:
     def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Runs a workflow in `directory` with the pinned images, as they are called here."""
         demand_hosts(work.workflow, allowed=self.allow_host)
+        provide_images(work, self.runtime, observer)
         request = Request(
             workflow=work.workflow,
             initdata=work.initdata,

@@ -113,18 +113,15 @@ def close(root: Path, payload: Sequence[Entry], fields: Mapping[str, str]) -> li
     store.write_atomic(root / DECLARATION, VERSION)
     store.write_atomic(root / INFO, info(payload, fields))
     store.write_atomic(root / MANIFEST, manifest(payload, payload=True))
-    tags = read(member for member in members_of_tags(root))
+    tags = read(members_of_tags(root))
     store.write_atomic(root / TAG_MANIFEST, manifest(tags, payload=False))
     return [*payload, *tags]
 
 
 def members_of_tags(root: Path) -> list[Member]:
     """The files beside the payload."""
-    found = []
-    for path in sorted(root.iterdir()):
-        if path.is_file():
-            found.append(Member(path.name, path.stat().st_size, False, _opener(path)))
-    return found
+    files = [path for path in sorted(root.iterdir()) if path.is_file()]
+    return [Member(path.name, path.stat().st_size, False, _opener(path)) for path in files]
 
 
 def problems(entries: Sequence[Entry], stored: Mapping[str, bytes]) -> list[str]:

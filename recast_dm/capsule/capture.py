@@ -17,12 +17,10 @@ import yaml
 from recast_dm import __version__, store
 from recast_dm.capsule import bag, inputs, instructions, layout, source
 from recast_dm.capsule.opening import Capsule, open_capsule
-from recast_dm.engine.history import attempts
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 from recast_dm.images import layout as image_layout
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
-from recast_dm.model import StepId
 from recast_dm.spec.analysis import Analysis
 
 IGNORED = ("__pycache__", ".git", "*.pyc", ".pytest_cache", ".ipynb_checkpoints")
@@ -44,14 +42,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What goes into a capsule. `example` are the complete init parameters of the captured point."""
+    """What goes into a capsule. `example` are the complete init parameters of the captured point.
+
+    `perform` makes the reference run, with the images in the OCI layout that it is given.
+    """
 
     analysis: Analysis
     example: Mapping[str, Any]
     images: tuple[Stored, ...]
     shared: Blobs
     runtime: str
-    reference: Reference | None = None
+    perform: Callable[[Path], Reference] | None = None
     by_reference: int = inputs.LARGEST
     strict: bool = False
 
@@ -72,13 +73,14 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
         _write_workflow(analysis, temporary)
         image_layout.write(temporary / layout.IMAGES, contents.images, contents.shared)
         bundle = _write_bundle(found, temporary, analysis.name)
-        if contents.reference:
-            _write_reference(contents.reference, temporary)
+        reference = contents.perform(temporary / layout.IMAGES) if contents.perform else None
+        if reference:
+            _write_reference(reference, temporary)
         payload = _read_payload(temporary)
-        manifest = _manifest(contents, payload, referenced, found.document(bundle) if found else None)
+        manifest = _manifest(contents, reference, payload, referenced, found.document(bundle) if found else None)
         store.write_atomic(temporary / layout.MANIFEST, store.pretty(manifest))
         store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents)))
-        records = contents.reference.records if contents.reference else ()
+        records = reference.records if reference else ()
         rerun = instructions.text(manifest, contents.images, records, referenced)
         store.write_atomic(temporary / layout.RERUN, rerun.encode())
         bag.close(temporary, payload, _bag_info(manifest))
@@ -96,7 +98,9 @@ def _demand_committed(found: source.Source | None, strict: bool, note: Callable[
             raise UsageError("the analysis is not in a git repository", hint="commit it, or leave out --strict")
         return
     if found.dirty:
-        what = f"{found.dirty[0]} and {len(found.dirty) - 1} more are" if len(found.dirty) > 1 else f"{found.dirty[0]} is"
+        what = (
+            f"{found.dirty[0]} and {len(found.dirty) - 1} more are" if len(found.dirty) > 1 else f"{found.dirty[0]} is"
+        )
         if strict:
             raise UsageError(f"{what} not committed", hint="commit what belongs to the analysis, or leave out --strict")
         note(f"warning: {what} not committed: the capsule holds the files as they are, its git bundle does not")
@@ -138,10 +142,10 @@ def _write_bundle(found: source.Source | None, root: Path, name: str) -> str | N
 
 def _write_reference(reference: Reference, root: Path) -> None:
     """The run: what it gave, what it is compared by, and how it went."""
-    for path in reference.outputs:
-        _keep(reference.directory / path, root / layout.REFERENCE / path)
-    for name, path in reference.likelihood.items():
-        _keep(path, root / layout.LIKELIHOOD / f"{name}.json")
+    for output in reference.outputs:
+        _keep(reference.directory / output, root / layout.REFERENCE / output)
+    for name, file in reference.likelihood.items():
+        _keep(file, root / layout.LIKELIHOOD / f"{name}.json")
     _keep(reference.directory / "run.json", root / layout.RUN / "run.json")
     for relative, path in store.walk(reference.directory / ".records"):
         _keep(path, root / layout.RUN / "records" / relative)
@@ -160,12 +164,13 @@ def _read_payload(root: Path) -> list[bag.Entry]:
 
 def _manifest(
     contents: Contents,
+    reference: Reference | None,
     payload: Sequence[bag.Entry],
     referenced: Sequence[inputs.Referenced],
     came_from: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     analysis = contents.analysis
-    statistics, reference, initdir = analysis.statistics, contents.reference, analysis.initdir
+    statistics, initdir = analysis.statistics, analysis.initdir
     kept = sorted(f"{layout.LIKELIHOOD}/{name}.json" for name in reference.likelihood) if reference else []
     manifest: dict[str, Any] = {
         "schema": layout.SCHEMA,

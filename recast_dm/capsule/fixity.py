@@ -10,7 +10,7 @@ from typing import Any
 from recast_dm import store
 from recast_dm.capsule import bag, layout
 from recast_dm.errors import IntegrityError, RecastError
-from recast_dm.images.blobs import blob_path, is_digest
+from recast_dm.images.blobs import is_digest
 
 SEEN_SCHEMA = "recast-dm/seen/1"
 LARGE = 1024**2
@@ -141,9 +141,9 @@ def _image_problems(by_path: Mapping[str, bag.Entry], manifest: Mapping[str, Any
         if path.startswith(prefix) and entry.sha256 != path.removeprefix(prefix):
             found.append(f"{path} has changed: its hash is not its name")
     for image in manifest["images"]:
-        for digest in (image["image_id"], *(layer["digest"] for layer in image["layers"])):
-            if not is_digest(digest) or str(blob_path(Path(layout.IMAGES), digest)) not in by_path:
-                found.append(f"the blob {digest[:19]} of the image {image['reference']} is missing")
+        needed = (image["image_id"], *(layer["digest"] for layer in image["layers"]))
+        lost = [digest for digest in needed if not is_digest(digest) or f"{prefix}{digest[7:]}" not in by_path]
+        found += [f"the blob {digest[:19]} of the image {image['reference']} is missing" for digest in lost]
         if [layer["diff_id"] for layer in image["layers"]] != image["diff_ids"]:
             found.append(f"the layers of the image {image['reference']} are not those of its diff_ids")
     return found
@@ -167,4 +167,3 @@ def _first_problems(root: Path, manifest: Mapping[str, Any]) -> list[str]:
         elif here[path].executable != said[path]["executable"]:
             found.append(f"{path} has changed: its mode is not the captured one")
     return sorted(found)
-

@@ -58,7 +58,7 @@ def referenced(analysis: Analysis, largest: int) -> tuple[Referenced, ...]:
     if lost:
         raise UsageError(
             f"{lost[0]} is larger than {largest} bytes, and recast.yml does not say where it can be had again",
-            hint="name it under `inputs` with a url or a did; or keep its bytes: --by-reference SIZE with a larger SIZE",
+            hint="name it under `inputs` with a url or a did; or keep its bytes: a larger --by-reference",
         )
     return tuple(_referenced(path, places[relative]) for relative, path in large)
 
@@ -80,9 +80,7 @@ def _referenced(path: Path, located: Located) -> Referenced:
     )
 
 
-def assemble(
-    held: Path, inside: str, wanted: Iterable[Referenced], into: Path, places: Sequence[Path] = ()
-) -> Path:
+def assemble(held: Path, inside: str, wanted: Iterable[Referenced], into: Path, places: Sequence[Path] = ()) -> Path:
     """Puts an initdir together: what the capsule holds of it, and the inputs by reference.
 
     `inside` is the initdir's path in the analysis; a file is looked for in `places`, the user's directories. Raises

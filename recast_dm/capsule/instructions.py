@@ -152,7 +152,7 @@ def _unpack(each: Stored, name: str) -> str:
 def _step(record: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """A step as it was run, for the function `step` above."""
     execution = record["execution"]
-    image = (execution.get("image") or {}).get("reference")
+    image = str((execution.get("image") or {}).get("reference"))
     if image not in names:
         return f"  ({record['step']} ran on the host: {shlex.join(execution['argv'])})"
     inputs = sorted(

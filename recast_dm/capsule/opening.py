@@ -77,7 +77,7 @@ def of_manifest(path: Path, manifest: Mapping[str, Any]) -> Capsule:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """capsule.json of a capsule that is a directory, of any format; nothing else is looked at. Raises IntegrityError."""
+    """capsule.json of a capsule in a directory, of any format; nothing else is looked at. Raises IntegrityError."""
     return checked_manifest(store.read_document(path / layout.MANIFEST), str(path / layout.MANIFEST))
 
 

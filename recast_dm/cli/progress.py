@@ -163,6 +163,8 @@ class Lines:
         match event:
             case events.RunStarted():
                 text = f"run directory {event.directory} ({event.runtime})"
+            case events.ImagesLoading():
+                text = _loading(event)
             case events.StepStarted():
                 text = f"  running   {event.step}  {f'in {event.image}' if event.image else 'on this machine'}"
             case events.StepFinished():
@@ -234,6 +236,8 @@ class Live:
             self._state.take(event)
         if isinstance(event, events.RunStarted):
             self._say(f"run directory {event.directory} ({event.runtime})")
+        if isinstance(event, events.ImagesLoading):
+            self._say(_loading(event))
         if isinstance(event, events.Instructed):
             self._say(f"to do: {event.step}: {event.instructions}  [in {event.place}]")
         if isinstance(event, events.Warned):
@@ -320,6 +324,10 @@ def middle(text: str, room: int) -> str:
 def _plain(text: str) -> str:
     """A line without what would move the cursor."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _loading(event: events.ImagesLoading) -> str:
+    return f"loading {', '.join(event.references)} from the capsule into {event.runtime}"
 
 
 class Silent:

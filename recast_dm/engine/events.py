@@ -20,6 +20,14 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagesLoading:
+    """A runtime lacks images that are at hand: they are given to it before the run starts."""
+
+    references: tuple[str, ...]
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepsPlanned:
     """New steps are known. `complete` says that no stage waits for another's files any more.
 
@@ -103,6 +111,7 @@ class RunFailed:
 
 Event: TypeAlias = (
     RunStarted
+    | ImagesLoading
     | StepsPlanned
     | StepStarted
     | StepSaid

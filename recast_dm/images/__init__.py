@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from recast_dm import store
 from recast_dm.errors import IntegrityError, ToolMissing
 from recast_dm.model import Image
 
@@ -23,24 +24,35 @@ def pin(references: Iterable[str], lookup: Lookup) -> tuple[Image, ...]:
 
 
 def find(pinned: Image, lookup: Lookup) -> Image:
-    """The local image that is the pinned one: by id, else by the layers of whatever its name means here.
+    """The local image that is the pinned one.
 
-    Raises ToolMissing when the name means nothing here, IntegrityError when it means another image.
+    Raises ToolMissing when it is not here, IntegrityError when its name means another image.
     """
-    by_id = lookup(pinned.image_id)
-    if by_id is not None and same(by_id, pinned):
-        return replace(by_id, reference=pinned.reference)
-    by_name = lookup(pinned.reference)
-    if by_name is None:
+    found = here(pinned, lookup)
+    if found is not None:
+        return found
+    if lookup(pinned.reference) is None:
         raise ToolMissing(
             f"the image {pinned.reference} ({pinned.image_id[:19]}) is not here", hint=_get(pinned.reference)
         )
-    if not same(by_name, pinned):
-        raise IntegrityError(
-            f"{pinned.reference} here is not the image that was captured: its layers or its settings differ",
-            hint="load the captured image, or capture again with the one that is here",
-        )
-    return by_name
+    raise IntegrityError(
+        f"{pinned.reference} here is not the image that was captured: its layers or its settings differ",
+        hint="load the captured image, or capture again with the one that is here",
+    )
+
+
+def here(pinned: Image, lookup: Lookup) -> Image | None:
+    """The local image that is the pinned one: by id, by the name that we load it under, or by its own name."""
+    for name in (pinned.image_id, preserved_name(pinned), pinned.reference):
+        found = lookup(name)
+        if found is not None and same(found, pinned):
+            return replace(found, reference=pinned.reference)
+    return None
+
+
+def preserved_name(image: Image) -> str:
+    """The name under which an image of a capsule is loaded: one for all that are the same by layers and settings."""
+    return f"recast-dm/preserved:{store.digest([image.diff_ids, image.config])[:24]}"
 
 
 def same(here: Image, pinned: Image) -> bool:

@@ -146,7 +146,7 @@ class _Slice(io.RawIOBase):
         self._file.seek(offset)
         self._left = size
 
-    def read(self, size: int | None = -1) -> bytes:  # type: ignore[override]  # never None: the file is on a disk
+    def read(self, size: int | None = -1) -> bytes:
         wanted = self._left if size is None or size < 0 else min(size, self._left)
         data = self._file.read(wanted)
         self._left -= len(data)
@@ -165,7 +165,8 @@ class _Slice(io.RawIOBase):
 def write(root: Path, images: Sequence[Stored], names: Iterable[Sequence[str]], out: IO[bytes]) -> None:
     """Writes images of an OCI layout as a docker-archive, each with the names that it is to have.
 
-    Layers stay compressed: engines look at the bytes. Every blob is hashed on its way; IntegrityError for a changed one.
+    Layers stay compressed: engines look at the bytes. Every blob is hashed on its way: IntegrityError for a changed
+    one.
     """
     entries = []
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from recast_dm.errors import IntegrityError, ToolMissing, UsageError
 from recast_dm.images import archive, engine, layout
-from recast_dm.images.blobs import Blobs
+from recast_dm.images.blobs import Blobs, blob_path
 from recast_dm.images.layout import ORIGINAL, REFERENCE, Layout, Stored
 from recast_dm.images.registry import Name, Registry
 
@@ -110,7 +110,9 @@ def _inspected(name: str, reference: str) -> tuple[str, str | None] | None:
     try:
         done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
     except FileNotFoundError:
-        raise ToolMissing(f"the command `{name}` is not installed", hint=f"--images names another source: {FORMS}") from None
+        raise ToolMissing(
+            f"the command `{name}` is not installed", hint=f"--images names another source: {FORMS}"
+        ) from None
     except subprocess.TimeoutExpired:
         raise ToolMissing(f"{name} does not answer") from None
     said = done.stderr.decode("utf-8", "replace").strip()

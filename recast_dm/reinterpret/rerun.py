@@ -179,6 +179,7 @@ def _execute(
         initdata=initdata,
         initdir=subject.initdir,
         pinned=subject.pinned,
+        layout=subject.layout,
         relaxations=subject.relaxations,
         policies=subject.policies,
         about={

@@ -18,7 +18,8 @@ from recast_dm.spec.inputs import Source
 class Subject:
     """A workflow with everything that it starts from.
 
-    `pinned` are the images that a capsule names by their layers; what is not pinned is found by its name. `analysis`
+    `pinned` are the images that a capsule names by their layers; what is not pinned is found by its name; `layout` is
+    the OCI layout with their bytes. `analysis`
     is there for capsules and analyses, `capsule` for capsules. `identity` tells one subject from another.
     """
 
@@ -32,6 +33,7 @@ class Subject:
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     pinned: Mapping[str, Image] = field(default_factory=dict)
+    layout: Path | None = None
     analysis: Analysis | None = None
     capsule: Capsule | None = None
 
@@ -50,6 +52,7 @@ def of_capsule(capsule: Capsule) -> Subject:
         relaxations=analysis.relaxations,
         policies=analysis.policies,
         pinned=capsule.pinned(),
+        layout=capsule.layout,
         analysis=analysis,
         capsule=capsule,
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import config, images, store
-from recast_dm.backends import Work, demand_hosts, demand_runtime
+from recast_dm.backends import Work, demand_hosts, demand_runtime, provide_images
 from recast_dm.backends.yadage.graph import Execution
 from recast_dm.backends.yadage.upstream import Upstream
 from recast_dm.engine import events, key, publishers
@@ -71,6 +71,7 @@ class Yadage:
                 events.Warned("upstream yadage knows no retries, timeouts and limits: those of recast.yml are left out")
             )
         demand_hosts(work.workflow, allowed=self.allow_host)
+        provide_images(work, self.runtime, observer)
         found = self._images(work.workflow, work.pinned)
         began = time.monotonic()
         with RunDirectory(directory) as rundir, Journal(rundir.journal, observer) as journal:
