@@ -21,7 +21,7 @@ from recast_dm.errors import IntegrityError, UsageError, storage_error
 from recast_dm.images import layout as image_layout
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
-from recast_dm.spec.analysis import Analysis
+from recast_dm.spec.analysis import Analysis, rules_of
 
 IGNORED = ("__pycache__", ".git", "*.pyc", ".pytest_cache", ".ipynb_checkpoints")
 
@@ -190,6 +190,7 @@ def _manifest(
         else None,
         "reference": {
             "made": reference is not None,
+            "rules": [rule.document() for rule in rules_of(analysis)],
             "outputs": [f"{layout.REFERENCE}/{path}" for path in reference.outputs] if reference else [],
         },
         "inputs": [each.document() for each in referenced],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,26 +12,56 @@ from recast_dm.cli import options, view
 
 def capture(
     analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="A directory with a recast.yml.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="X.capsule", help="Where the capsule goes.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="X.capsule", help="Where the capsule goes; also X.capsule.zip|.tar.")
+    ],
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--images",
+            metavar="SOURCE",
+            help="Where images are: docker, podman, registry[:HOST], oci:DIR, docker-archive:FILE; repeat.",
+            show_default="docker",
+        ),
+    ] = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Do not run it: no reference outputs.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what is not committed to git.")] = False,
+    by_reference: Annotated[
+        str, typer.Option(metavar="SIZE", help="Inputs larger than this are kept by hash and address.")
+    ] = "1Gi",
+    workdir: options.Workdir = None,
+    jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
+    no_cache: options.NoCache = False,
+    allow_host: options.AllowHost = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Preserve an analysis: specification, images by layers, inputs, likelihood.
+    """Preserve an analysis: specification, images, inputs, likelihood, and what a run of it gives.
 
     \b
     Examples:
       recast-dm capture my-search -o my-search.capsule
-      recast-dm capture specs/my-search -o build/my-search.capsule --json
+      recast-dm capture specs/my-search -o build/my-search.capsule.zip --json
     """
-    from recast_dm import reinterpret, runtimes
-    from recast_dm.capsule import capture as write
-    from recast_dm.spec import analysis as analyses
+    from recast_dm.cli import preserving, progress
+    from recast_dm.cli.execution import Settings
 
-    loaded = analyses.load(analysis)
-    initdata = reinterpret.example_inputs(loaded)
-    engine = runtimes.find(runtime)
-    about = engine.about()
-    capsule = write(loaded, output, lookup=engine.image, example=initdata, runtime=f"{about.name} {about.version}")
+    settings = Settings(
+        runtime=runtime, jobs=jobs, cache=not no_cache, workdir=workdir, quiet=quiet, json=json, allow_host=allow_host
+    )
+    asked = preserving.Asked(
+        images=tuple(images or ()),
+        performed=not no_run,
+        strict=strict,
+        by_reference=options.size(by_reference, "--by-reference"),
+    )
+    with progress.observer(quiet=quiet) as observer:
+        capsule = preserving.preserve(analysis, output, settings, asked, observer)
+    _show(capsule, json=json)
+
+
+def _show(capsule: Any, *, json: bool) -> None:
     size = sum(path.stat().st_size for path in capsule.path.rglob("*") if path.is_file())
     if json:
         view.document(
@@ -41,16 +71,19 @@ def capture(
                 "digest": capsule.digest,
                 "name": capsule.analysis.name,
                 "images": [image.document() for image in capsule.images],
+                "reference": capsule.manifest["reference"]["made"],
                 "size": size,
             }
         )
         return
+    made = capsule.manifest["reference"]
     rows = [
         ("capsule", str(capsule.path)),
         ("analysis", f"{capsule.analysis.name}: {capsule.analysis.title}"),
         ("digest", f"sha256:{capsule.digest}"),
         ("stages", ", ".join(stage.name for stage in capsule.analysis.workflow.stages)),
         *(("image", f"{i.reference}  {i.image_id[:19]}  {len(i.diff_ids)} layers") for i in capsule.images),
-        ("size", f"{size / 1e3:.0f} kB, image bytes not included"),
+        ("reference", f"{len(made['outputs'])} outputs of a run" if made["made"] else "none: captured without a run"),
+        ("size", view.size(size)),
     ]
     view.out(view.table(rows))

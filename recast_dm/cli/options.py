@@ -97,6 +97,16 @@ def pairs(words: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def size(word: str, option: str) -> int:
+    """A size in bytes, as `500M` or `2Gi`. Raises UsageError."""
+    from recast_dm.spec.quantity import quantity
+
+    try:
+        return int(quantity(word))
+    except ValueError:
+        raise UsageError(f"{option} {word!r} is not a size", hint="write bytes, or as in 500M or 2Gi") from None
+
+
 def yaml_values(words: Iterable[str] | None, option: str) -> dict[str, Any]:
     """`key=value` words with the values read as YAML."""
     from recast_dm.spec import text

@@ -110,9 +110,8 @@ def _inspected(name: str, reference: str) -> tuple[str, str | None] | None:
     try:
         done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
     except FileNotFoundError:
-        raise ToolMissing(
-            f"the command `{name}` is not installed", hint=f"--images names another source: {FORMS}"
-        ) from None
+        hint = f"--images names another source: {FORMS}"
+        raise ToolMissing(f"the command `{name}` is not installed", hint=hint) from None
     except subprocess.TimeoutExpired:
         raise ToolMissing(f"{name} does not answer") from None
     said = done.stderr.decode("utf-8", "replace").strip()
@@ -167,7 +166,7 @@ def _named(entries: Sequence[dict[str, object]], reference: str) -> dict[str, ob
 
 
 def _copied(found: Layout, each: Stored, reference: str, manifest: object, shared: Blobs) -> Stored:
-    paths = [layout.blobs.blob_path(found.root, layer.digest) for layer in each.layers]
+    paths = [blob_path(found.root, layer.digest) for layer in each.layers]
     layers = []
     for path, layer in zip(paths, each.layers, strict=True):
         if not path.is_file():

@@ -1,0 +1,88 @@
+"""What `capture` puts together: an analysis, its images, a run, and where everything goes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from recast_dm import reinterpret, store
+from recast_dm.capsule import Capsule
+from recast_dm.capsule.capture import Contents, capture, refuse_foreign
+from recast_dm.cli import execution, options, view
+from recast_dm.engine.events import Observer
+from recast_dm.errors import StorageError
+from recast_dm.images import engine, sources
+from recast_dm.images.blobs import Blobs
+from recast_dm.images.layout import Stored
+from recast_dm.model import Workflow
+from recast_dm.reinterpret import preserve as references
+from recast_dm.runtimes import Runtime
+from recast_dm.spec import analysis as analyses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user wants of a capture."""
+
+    images: tuple[str, ...] = ()
+    performed: bool = True
+    strict: bool = False
+    by_reference: int = 0
+
+
+def preserve(directory: Path, output: Path, settings: execution.Settings, asked: Asked, observer: Observer) -> Capsule:
+    """Captures an analysis. Its images come from where the user says, else from the runtime."""
+    analysis = analyses.load(directory)
+    refuse_foreign(output, analysis.directory)
+    initdata = reinterpret.example_inputs(analysis)
+    runtime = execution.runtime_for(analysis.workflow, settings)
+    with shared_blobs() as shared:
+        images = _images(analysis.workflow, asked.images, runtime, shared)
+        perform = None
+        if asked.performed:
+            run_directory = options.run_directory(settings.workdir)
+            backend = execution.local(runtime, settings)
+            perform = references.reference_run(analysis, initdata, images, backend, run_directory, observer)
+        about = runtime.about() if runtime else None
+        contents = Contents(
+            analysis=analysis,
+            example=initdata,
+            images=images,
+            shared=shared,
+            runtime=f"{about.name} {about.version}" if about else "none",
+            perform=perform,
+            by_reference=asked.by_reference,
+            strict=asked.strict,
+        )
+        try:
+            return capture(contents, output, view.say)
+        finally:
+            if asked.performed:
+                options.link_latest(run_directory)
+
+
+def _images(workflow: Workflow, asked: tuple[str, ...], runtime: Runtime | None, shared: Blobs) -> tuple[Stored, ...]:
+    references = workflow.images()
+    if not references:
+        return ()
+    name = runtime.about().name if runtime else "docker"
+    wanted = asked or (name if name in engine.ENGINES else "docker",)
+    return sources.collect(references, [sources.source(each) for each in wanted], shared)
+
+
+@contextmanager
+def shared_blobs() -> Iterator[Blobs]:
+    """The image layers that all capsules of this user share; of this capture alone where nothing can be kept."""
+    place = options.DEFAULTS.cache_dir / "images"
+    try:
+        store.make_directory(place / "blobs" / "sha256")
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except (StorageError, OSError):
+        with tempfile.TemporaryDirectory(prefix="recast-dm-images-") as directory:
+            yield Blobs(Path(directory))
+    else:
+        yield Blobs(place)
