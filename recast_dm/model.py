@@ -475,6 +475,10 @@ class Step:
         found.pop(self.id, None)
         return tuple(found)
 
+    def sources(self) -> tuple[StepId, ...]:
+        """The steps that must have finished before this one starts."""
+        return tuple(dict.fromkeys((*self.depends_on, *self.input_dirs())))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:

@@ -123,7 +123,7 @@ class _Loop:
         self._expansion.errors.clear()
         for step in new:
             self._steps.append(step)
-            missing = {source for source in _sources(step) if source not in self._trees}
+            missing = {source for source in step.sources() if source not in self._trees}
             self._missing[step.id] = len(missing)
             for source in missing:
                 self._blocked.setdefault(source, []).append(step)
@@ -143,7 +143,7 @@ class _Loop:
                 self._finish(step, "")
                 continue
             try:
-                prepared = self._worker.prepare(step, {source: self._trees[source] for source in _sources(step)})
+                prepared = self._worker.prepare(step, {source: self._trees[source] for source in step.sources()})
                 record = self._worker.kept(prepared)
                 if record is not None:
                     self._take(step, record)
@@ -229,8 +229,3 @@ class _Loop:
             )
         if not self._records:
             raise StepFailed("the workflow made no step at all", hint="is a scattered list empty?")
-
-
-def _sources(step: Step) -> tuple[StepId, ...]:
-    """The steps that must have finished before this one starts."""
-    return tuple(dict.fromkeys(s for s in (*step.depends_on, *step.input_dirs()) if s != step.id))

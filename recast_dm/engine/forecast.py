@@ -85,8 +85,8 @@ class _Look:
             progress = False
             for _ in range(len(steps)):
                 step = steps.popleft()
-                if any(s not in self._trees for s in (*step.depends_on, *step.input_dirs())):
-                    if all(s in self._trees or s in self._planned for s in (*step.depends_on, *step.input_dirs())):
+                if any(source not in self._trees for source in step.sources()):
+                    if all(source in self._trees or source in self._planned for source in step.sources()):
                         self._planned[step.id] = Planned(step, "waits")
                     else:
                         steps.append(step)

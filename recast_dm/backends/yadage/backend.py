@@ -247,7 +247,7 @@ def _first_ready(waiting: deque[Step], trees: Mapping[StepId, str]) -> Step | No
     """Takes out the first step whose inputs are all recorded."""
     for _ in range(len(waiting)):
         step = waiting.popleft()
-        if all(source in trees or source == step.id for source in (*step.depends_on, *step.input_dirs())):
+        if all(source in trees for source in step.sources()):
             return step
         waiting.append(step)
     return None
