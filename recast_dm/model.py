@@ -314,6 +314,13 @@ class StepSpec:
         """Whether a process is started: in a container, or on the host."""
         return isinstance(self.process, Command | Script) and not isinstance(self.environment, NoEnvironment)
 
+    @property
+    def runs_in(self) -> str | None:
+        """An image's name, `host`, or nothing."""
+        if isinstance(self.environment, DockerEnvironment):
+            return self.environment.reference
+        return "host" if isinstance(self.environment, HostEnvironment) else None
+
 
 @dataclass(frozen=True, slots=True)
 class OutputSelector:

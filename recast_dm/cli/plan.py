@@ -84,7 +84,7 @@ def _step(planned: Planned) -> dict[str, Any]:
     return {
         "step": str(planned.step.id),
         "prospect": planned.prospect,
-        "in": planned.where,
+        "in": planned.step.spec.runs_in,
         "depends_on": [str(source) for source in planned.step.depends_on],
         "key": planned.key,
     }
@@ -99,7 +99,7 @@ def _table(subject: Subject, seen: Forecast) -> str:
         counts = Counter(planned.prospect for planned in steps)
         what = ", ".join(f"{counts[each]} {each}" for each in ("kept", "cached", "runs", "waits") if counts[each])
         relaxed = ", ".join(steps[0].step.relaxations)
-        rows.append((stage, str(len(steps)), what, steps[0].where or "", relaxed))
+        rows.append((stage, str(len(steps)), what, steps[0].step.spec.runs_in or "", relaxed))
     known = "1 step is known" if len(seen.steps) == 1 else f"{len(seen.steps)} steps are known"
     lines = [f"{subject.name}: {known}", ""]
     if rows:

@@ -17,7 +17,7 @@ from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import RunDirectory
 from recast_dm.errors import RecastError
-from recast_dm.model import DockerEnvironment, FromYamlPublisher, HostEnvironment, ManualPublisher, Step, StepId
+from recast_dm.model import DockerEnvironment, FromYamlPublisher, ManualPublisher, Step, StepId
 
 Prospect: TypeAlias = Literal["kept", "cached", "runs", "waits"]
 """`kept` in this run directory; `cached` from elsewhere; it `runs`; or it `waits` for steps that run first."""
@@ -31,14 +31,6 @@ class Planned:
     prospect: Prospect
     key: str | None = None
     key_parts: Mapping[str, object] | None = None
-
-    @property
-    def where(self) -> str | None:
-        """What it runs in: an image's name, `host`, or nothing."""
-        environment = self.step.spec.environment
-        if isinstance(environment, DockerEnvironment):
-            return environment.reference
-        return "host" if isinstance(environment, HostEnvironment) else None
 
 
 @dataclass(frozen=True, slots=True)

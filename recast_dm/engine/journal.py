@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from recast_dm import store
 from recast_dm.engine import events
-from recast_dm.model import DockerEnvironment, HostEnvironment, Step, StepId
+from recast_dm.model import Step, StepId
 
 
 class Journal:
@@ -96,10 +96,5 @@ def _init(step: Step) -> dict[str, Any]:
 
 
 def _planned(step: Step) -> dict[str, Any]:
-    environment = step.spec.environment
-    where = None
-    if isinstance(environment, DockerEnvironment):
-        where = environment.reference
-    elif isinstance(environment, HostEnvironment):
-        where = "host"
-    return {"step": str(step.id), "depends_on": [str(source) for source in step.depends_on], "in": where}
+    sources = [str(source) for source in step.depends_on]
+    return {"step": str(step.id), "depends_on": sources, "in": step.spec.runs_in}
