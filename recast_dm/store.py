@@ -16,7 +16,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def fsync_directory(path: Path) -> None:
     fsync(path, os.O_DIRECTORY)
 
 
-def fsync(path: Path, flags: int = 0) -> None:
+def fsync(path: str | Path, flags: int = 0) -> None:
     """Has everything that was written to a file, or a directory, on the disk."""
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
@@ -190,9 +190,9 @@ def materialise(root: Path, seen_as: str | None = None) -> list[str]:
             if target is None:
                 lost.append(str(link.relative_to(root)))
             elif target.is_dir():
-                shutil.copytree(target, link, copy_function=_second_name)
+                shutil.copytree(target, link, copy_function=link_or_copy)
             else:
-                _second_name(str(target), str(link))
+                link_or_copy(target, link)
         links = list(_links(root))
     return lost
 
@@ -217,13 +217,6 @@ def _target(link: Path, top: Path, seen_as: str | None) -> Path | None:
     return target if inside and (target.is_dir() or target.is_file()) else None
 
 
-def _second_name(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
 def init_tree(root: Path) -> Tree:
     """The tree of init files: links that lead out of it and directories of runs do not belong to it."""
     files = []
@@ -233,11 +226,8 @@ def init_tree(root: Path) -> Tree:
         for name in found:
             path = Path(directory) / name
             if path.is_file() and path.resolve().is_relative_to(top):
-                status = path.stat()
-                relative = str(path.relative_to(root))
-                executable = bool(status.st_mode & 0o100)
-                files.append(File(relative, status.st_size, sha256_file(path), executable, status.st_mtime_ns))
-    return Tree(tuple(sorted(files, key=lambda file: file.path)))
+                files.append(_file(str(path.relative_to(root)), path))
+    return _tree(files)
 
 
 def walk(root: Path) -> Iterator[tuple[str, Path]]:
@@ -261,11 +251,16 @@ def _unlisted(error: OSError) -> None:
 
 def tree_of(root: Path) -> Tree:
     """The tree below a directory, every byte hashed."""
-    files = []
-    for relative, path in walk(root):
-        status = path.stat()
-        executable = bool(status.st_mode & 0o100)
-        files.append(File(relative, status.st_size, sha256_file(path), executable, status.st_mtime_ns))
+    return _tree(_file(relative, path) for relative, path in walk(root))
+
+
+def _file(relative: str, path: Path) -> File:
+    status = path.stat()
+    executable = bool(status.st_mode & 0o100)
+    return File(relative, status.st_size, sha256_file(path), executable, status.st_mtime_ns)
+
+
+def _tree(files: Iterable[File]) -> Tree:
     return Tree(tuple(sorted(files, key=lambda file: file.path)))
 
 
@@ -318,8 +313,8 @@ def link_tree(source: Path, target: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def link_or_copy(path: Path, place: Path) -> None:
-    """A second name for a finished file, or a copy where the filesystem has no links."""
+def link_or_copy(path: str | Path, place: str | Path) -> None:
+    """Names a file once more, or copies it where that cannot be."""
     try:
         os.link(path, place)
     except OSError:
