@@ -145,7 +145,7 @@ def prepublish(step: Step) -> Value | None:
     if isinstance(publisher, InterpolatedPublisher) and publisher.glob:
         return None
     if isinstance(publisher, FromParJqPublisher):
-        value = _from_jq(step, publisher)
+        value = jq_first(publisher.script, step.parameters, step.spec.where)
         looks = publisher.glob or (publisher.try_exact and publisher.relative_paths and _has_relative(value))
         return None if looks else value
     return publish(step, NO_FILES)
@@ -173,15 +173,9 @@ def publish(step: Step, files: Files, said: Value = None) -> Value:
             return map_texts(freeze(publisher.publish), lambda text: _interpolated(step, publisher, text, files))
 
 
-def _from_jq(step: Step, publisher: FromParJqPublisher) -> Value:
-    if publisher.script.strip() == ".":
-        return whole(step.parameters)
-    return jq_first(publisher.script, step.parameters, step.spec.where)
-
-
 def _searched(step: Step, publisher: FromParJqPublisher, files: Files) -> Value:
     """The jq program's result with the files found: relative names, and wildcards in paths of the step's own."""
-    value = _from_jq(step, publisher)
+    value = jq_first(publisher.script, step.parameters, step.spec.where)
     if publisher.relative_paths:
         value = _search(value, step.id, files, glob=publisher.glob, exact=publisher.try_exact)
     if not publisher.glob:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import string
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recast_dm.engine import jqworker
@@ -156,7 +156,7 @@ def formatted(value: Any, spec: str, conversion: str) -> str:
 def jq_all(program: str, value: Value, where: Location | None) -> list[Value]:
     """Everything that a jq program makes of a value. Paths pass through it as texts that begin with a slash."""
     plain = thaw(_without_tokens(value, where), lambda path: path.render({d.step: _token(d.step) for d in path.dirs()}))
-    known = {directory.step for path in paths_in(value) for directory in path.dirs()}
+    known = {str(directory.step): directory for path in paths_in(value) for directory in path.dirs()}
     try:
         return [map_texts(freeze(item), lambda text: _from_token(text, known)) for item in jqworker.run(program, plain)]
     except ValueError as error:
@@ -202,17 +202,12 @@ def _without_tokens(value: Value, where: Location | None) -> Value:
     return map_texts(value, leaf)
 
 
-def _from_token(text: str, known: Collection[StepId]) -> Value:
+def _from_token(text: str, known: Mapping[str, Dir]) -> Value:
     """The path that a text stands for, if it came from the value: a program cannot make up others."""
-    if _OPEN not in text or any(not _names_one_of(known, token) for token in _TOKEN.findall(text)):
+    if _OPEN not in text or any(name not in known for name in _TOKEN.findall(text)):
         return text
     pieces = _TOKEN.split(text)
-    parts = [piece if n % 2 == 0 else Dir(StepId.parse(piece)) for n, piece in enumerate(pieces)]
-    return joined(Path(tuple(parts)))
-
-
-def _names_one_of(known: Collection[StepId], token: str) -> bool:
-    return token in {str(step) for step in known}
+    return joined(Path(tuple(piece if n % 2 == 0 else known[piece] for n, piece in enumerate(pieces))))
 
 
 def joined(value: Path) -> str | Path:
