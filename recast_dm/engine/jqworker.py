@@ -43,7 +43,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         made = jq.compiled(request["program"]).input_value(request["value"])
         return {"made": str(made.text()) if request["text"] else made.all()}
     except ValueError as error:
-        return {"error": " ".join(str(error).split()).removeprefix("jq: error: ")[:300]}
+        return {"error": jq.said(error)[:300]}
     except MemoryError:
         return {"error": "it needs too much memory"}
 

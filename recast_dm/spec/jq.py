@@ -52,6 +52,14 @@ def program(text: str, where: Location) -> str:
     try:
         compiled(text)
     except ValueError as error:
-        said = " ".join(str(error).split()).removeprefix("jq: error: ")
-        raise SpecError(f"jq does not understand this program: {said[:200]}", where=where) from None
+        raise SpecError(f"jq does not understand this program: {said(error)[:200]}", where=where) from None
     return text
+
+
+def said(error: ValueError) -> str:
+    """What jq says is wrong, in one line.
+
+    >>> said(ValueError("jq: error: syntax error,\\n unexpected end"))
+    'syntax error, unexpected end'
+    """
+    return " ".join(str(error).split()).removeprefix("jq: error: ")
