@@ -213,7 +213,7 @@ def _text(step: Step, field: Field, item: Value, places: Mapping[StepId, str]) -
 
 
 def _word(step: Step, field: Field, word: str) -> str:
-    if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
+    if "\0" in word or values.has_half_a_character(word):
         raise SpecError(
             f"the parameter {field.name!r} of {step.id} holds a NUL or half a character: no command can carry it",
             where=step.spec.where,

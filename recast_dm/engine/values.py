@@ -195,11 +195,20 @@ def _without_tokens(value: Value, where: Location | None) -> Value:
     def leaf(text: str) -> Value:
         if _OPEN in text or _CLOSE in text:
             raise SpecError("a text holds U+E000 or U+E001, which stand for directories inside jq", where=where)
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if has_half_a_character(text):
             raise SpecError("a text holds half a character, which jq cannot carry", where=where)
         return text
 
     return map_texts(value, leaf)
+
+
+def has_half_a_character(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair: JSON can write it, UTF-8 and so jq and commands cannot.
+
+    >>> has_half_a_character("\\ud83d"), has_half_a_character("😀")
+    (True, False)
+    """
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _from_token(text: str, known: Mapping[str, Dir]) -> Value:
