@@ -80,7 +80,7 @@ def execute(name: str, opening: Opening, settings: Settings, start: Start) -> No
 def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinterpret.Subject:
     """A capsule, an analysis, or whatever else holds a workflow.
 
-    `init_files` is where init files go that have to be unpacked or chosen first; None leaves them out.
+    `init_files` is where init files go that have to be unpacked or chosen first; None: until this process ends only.
     """
     path = Path(name)
     if (path / MANIFEST).is_file():
@@ -149,7 +149,6 @@ def _refuse_for_capsules(opening: Opening) -> None:
 
 
 def _backend(subject: reinterpret.Subject, settings: Settings) -> Backend:
-    cache = _cache() if settings.cache else None
     if settings.backend == "yadage":
         return _yadage(subject, settings)
     if settings.backend != "local":
@@ -157,7 +156,7 @@ def _backend(subject: reinterpret.Subject, settings: Settings) -> Backend:
     return Local(
         runtime=_runtime(subject, settings),
         jobs=settings.jobs,
-        cache=cache,
+        cache=_cache() if settings.cache else None,
         allow_host=settings.allow_host,
         keep_going=settings.keep_going,
         verify=settings.verify,
