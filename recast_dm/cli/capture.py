@@ -13,7 +13,8 @@ from recast_dm.cli import options, view
 def capture(
     analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="A directory with a recast.yml.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="X.capsule", help="Where the capsule goes; also X.capsule.zip|.tar.")
+        Path,
+        typer.Option("-o", "--output", metavar="X.capsule", help="Where the capsule goes; also X.capsule.zip|.tar."),
     ],
     images: Annotated[
         list[str] | None,

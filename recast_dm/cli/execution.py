@@ -20,7 +20,7 @@ from recast_dm.engine.cache import StepCache
 from recast_dm.engine.command import RAW
 from recast_dm.engine.events import Observer
 from recast_dm.errors import StorageError, UsageError, storage_error
-from recast_dm.model import Policy
+from recast_dm.model import Policy, Workflow
 from recast_dm.runtimes import Runtime
 from recast_dm.spec import remote, source
 
@@ -153,8 +153,13 @@ def _backend(subject: reinterpret.Subject, settings: Settings) -> Backend:
         return _yadage(subject, settings)
     if settings.backend != "local":
         raise UsageError(f"there is no backend {settings.backend!r}", hint="known here: local, yadage")
+    return local(runtime_for(subject.workflow, settings), settings)
+
+
+def local(runtime: Runtime | None, settings: Settings) -> Backend:
+    """Our own engine, on a runtime of this machine."""
     return Local(
-        runtime=_runtime(subject, settings),
+        runtime=runtime,
         jobs=settings.jobs,
         cache=_cache() if settings.cache else None,
         allow_host=settings.allow_host,
@@ -175,15 +180,16 @@ def _yadage(subject: reinterpret.Subject, settings: Settings) -> Backend:
         view.say(f"making an environment for upstream yadage in {tools} (about half a minute)")
     return Yadage(
         python=tool_environment.ensure("yadage", YADAGE_LOCK, tools, build=BUILD_LOCK),
-        runtime=_runtime(subject, settings),
+        runtime=runtime_for(subject.workflow, settings),
         jobs=settings.jobs,
         allow_host=settings.allow_host,
         environment=config.environment(),
     )
 
 
-def _runtime(subject: reinterpret.Subject, settings: Settings) -> Runtime | None:
-    return runtimes.find(settings.runtime) if subject.workflow.images() else None
+def runtime_for(workflow: Workflow, settings: Settings) -> Runtime | None:
+    """The runtime that a workflow needs; None for one without containers."""
+    return runtimes.find(settings.runtime) if workflow.images() else None
 
 
 def _cache() -> StepCache | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from recast_dm.cli import view
 from recast_dm.cli.view import number
 from recast_dm.cli.view import table as columns
+from recast_dm.engine.rundir import plain
 from recast_dm.reinterpret import Result
 
 LAST_STEPS = 10
@@ -119,7 +120,7 @@ def _published(result: Result) -> list[str]:
     last = [record for record in result.finished.records if record.step not in used]
     lines = []
     for record in last[:LAST_STEPS]:
-        shown = json.dumps(record.document()["published"], ensure_ascii=False)
+        shown = json.dumps(plain(record.published), ensure_ascii=False)
         lines.append(f"{record.step!s:<14} {shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + '...'}")
     return [*lines, f"... and {len(last) - LAST_STEPS} more"] if len(last) > LAST_STEPS else lines
 

@@ -11,7 +11,7 @@ from recast_dm import signals
 from recast_dm.backends import Backend, Work
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
-from recast_dm.engine.rundir import Record, result_file
+from recast_dm.engine.rundir import Record, plain, result_file
 from recast_dm.errors import StatisticsError, StepFailed, UsageError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import inputs
@@ -66,7 +66,7 @@ class Result:
         }
         if self.limit is None:
             results = {name: str(self.file(path)) for name, path in self.subject.results.items()}
-            published = {str(record.step): record.document()["published"] for record in self.finished.records}
+            published = {str(record.step): plain(record.published) for record in self.finished.records}
             return {"schema": "recast-dm/run-result/1", **common, "results": results, "published": published, **rest}
         limit = self.limit
         return {
@@ -224,6 +224,5 @@ def _statistics_error(subject: Subject, error: StepFailed) -> StatisticsError | 
 
 def output_path(finished: Finished, stage: str, output: str) -> Path:
     """The file that a singlestep stage publishes under a name."""
-    record = finished.record(StepId(stage))
-    published = record.document()["published"]
+    published = plain(finished.record(StepId(stage)).published)
     return finished.directory / str(published[output])
