@@ -16,8 +16,9 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -230,11 +231,15 @@ def init_tree(root: Path) -> Tree:
     return _tree(files)
 
 
-def walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below a directory, sorted; links, special files and closed directories raise IntegrityError."""
+def walk(root: Path, ignored: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+    """Every file below a directory, sorted; links, special files and closed directories raise IntegrityError.
+
+    Names that match one of the patterns `ignored`, and what lies below such directories, are left out.
+    """
     for directory, names, files in os.walk(root, onerror=_unlisted):
-        names.sort()
-        for name in sorted([*files, *(n for n in names if (Path(directory) / n).is_symlink())]):
+        names[:] = sorted(name for name in names if not _matches(name, ignored))
+        found = [*files, *(name for name in names if (Path(directory) / name).is_symlink())]
+        for name in sorted(name for name in found if not _matches(name, ignored)):
             path = Path(directory) / name
             relative = str(path.relative_to(root))
             if not stat.S_ISREG(path.lstat().st_mode):
@@ -243,6 +248,10 @@ def walk(root: Path) -> Iterator[tuple[str, Path]]:
                     hint="outputs and inputs are regular files; copy what the link points to",
                 )
             yield relative, path
+
+
+def _matches(name: str, patterns: Collection[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _unlisted(error: OSError) -> None:

@@ -65,11 +65,15 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
     """
     analysis = contents.analysis
     refuse_foreign(target, analysis.directory)
-    referenced = inputs.referenced(analysis, contents.by_reference)
+    files = _files(analysis)
+    referenced = inputs.referenced(analysis.inputs, files, contents.by_reference)
     found = source.source_of(analysis.directory)
     _demand_committed(found, contents.strict, note)
     with _new(target) as temporary:
-        _copy_analysis(analysis, temporary, {each.path for each in referenced})
+        left_out = {each.path for each in referenced}
+        for relative, path in files:
+            if relative not in left_out:
+                _keep(path, temporary / layout.ANALYSIS / relative)
         _write_workflow(analysis, temporary)
         image_layout.write(temporary / layout.IMAGES, contents.images, contents.shared)
         bundle = _write_bundle(found, temporary, analysis.name)
@@ -108,19 +112,10 @@ def _demand_committed(found: source.Source | None, strict: bool, note: Callable[
         note("warning: the git repository is shallow: the capsule holds the analysis, but not its history")
 
 
-def _copy_analysis(analysis: Analysis, root: Path, left_out: set[str]) -> None:
-    """The analysis directory, without what is kept by reference."""
-    top = str(analysis.directory)
-    patterns = shutil.ignore_patterns(*IGNORED)
-
-    def ignored(directory: str, names: list[str]) -> set[str]:
-        inside = Path(directory).relative_to(top)
-        return {*patterns(directory, names), *(n for n in names if (inside / n).as_posix() in left_out)}
-
-    shutil.copytree(analysis.directory, root / layout.ANALYSIS, ignore=ignored, symlinks=True)
+def _files(analysis: Analysis) -> tuple[tuple[str, Path], ...]:
+    """The files of an analysis that are captured. Raises UsageError for what cannot be."""
     try:
-        for _ in store.walk(root / layout.ANALYSIS):
-            pass
+        return tuple(store.walk(analysis.directory, IGNORED))
     except IntegrityError as error:
         raise UsageError(f"the analysis cannot be captured: {error.message}", hint=error.hint) from None
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from recast_dm import store
 from recast_dm.errors import IntegrityError, ToolMissing, UsageError
-from recast_dm.spec.analysis import Analysis, Located
+from recast_dm.spec.analysis import Located
 
 LARGEST = 1024**3
 """Bytes above which an input is kept by reference, unless the user says otherwise."""
@@ -47,13 +47,10 @@ class Referenced:
         return cls(**document)
 
 
-def referenced(analysis: Analysis, largest: int) -> tuple[Referenced, ...]:
+def referenced(located: Iterable[Located], files: Iterable[tuple[str, Path]], largest: int) -> tuple[Referenced, ...]:
     """The files of an analysis that are larger than that, hashed. Raises UsageError for those that are nowhere else."""
-    places = {located.path: located for located in analysis.inputs}
-    large = []
-    for relative, path in store.walk(analysis.directory):
-        if ".git" not in relative.split("/") and path.stat().st_size > largest:
-            large.append((relative, path))
+    places = {each.path: each for each in located}
+    large = [(relative, path) for relative, path in files if path.stat().st_size > largest]
     lost = [relative for relative, _ in large if relative not in places]
     if lost:
         raise UsageError(

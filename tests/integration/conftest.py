@@ -1,11 +1,17 @@
 """What tests with real containers share. Under CI=true an engine that is missing is a failure, never a skip."""
 
 import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from preserving import capture
 
 from recast_dm.errors import ToolMissing
+from recast_dm.images.sources import FromEngine
 from recast_dm.model import Image
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.docker import Docker
@@ -41,13 +47,41 @@ def toy_image(docker: Runtime) -> Image:
     return image
 
 
-@pytest.fixture
-def toy_capsule(tmp_path: Path, toy_image: Image, docker: Runtime) -> Path:
-    """The toy analysis, captured."""
-    from recast_dm import capsule, reinterpret
-    from recast_dm.spec import analysis
+@pytest.fixture(scope="session")
+def kept_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Image layers that every capsule of the tests shares."""
+    return tmp_path_factory.mktemp("images")
 
-    loaded = analysis.load(ROOT / "tests/analyses/toy")
-    place = tmp_path / "toy.capsule"
-    capsule.capture(loaded, place, lookup=docker.image, example=reinterpret.example_inputs(loaded), runtime="docker")
-    return place
+
+@pytest.fixture
+def toy_capsule(tmp_path: Path, toy_image: Image, kept_images: Path) -> Path:
+    """The toy analysis, captured without a run."""
+    return capture(ROOT / "tests/analyses/toy", tmp_path / "toy.capsule", FromEngine("docker"), kept_images).path
+
+
+@pytest.fixture
+def bare_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A docker engine of our own, that a test may end: own data root and socket, no image, no network."""
+    if os.getuid() != 0 or not shutil.which("dockerd"):
+        if os.environ.get("CI") == "true":
+            pytest.fail("a second engine needs root and dockerd")
+        pytest.skip("not run: a second engine needs root and dockerd")
+    root = tmp_path_factory.mktemp("engine")
+    socket = f"unix://{root}/docker.sock"
+    # in a network namespace of its own: a dockerd without a bridge removes docker0, and there is only one a namespace
+    words = ["unshare", "--net", "dockerd", "--host", socket, "--bridge=none", "--iptables=false"]
+    words += ["--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid"]
+    with (root / "log").open("wb") as log:
+        engine = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(120):
+            asked = subprocess.run(["docker", "--host", socket, "version"], capture_output=True, check=False)
+            if asked.returncode == 0:
+                break
+            time.sleep(0.5)
+        else:
+            pytest.fail((root / "log").read_text()[-2000:])
+        yield socket, engine
+    finally:
+        engine.terminate()
+        engine.wait(60)

@@ -12,26 +12,24 @@ from pathlib import Path
 
 import docker as sdk
 import pytest
+from preserving import capture
 
-from recast_dm import capsule, reinterpret, schemas
+from recast_dm import schemas
+from recast_dm.images.sources import FromEngine
 from recast_dm.model import Image
 from recast_dm.runtimes.docker import RUN_LABEL, Docker
-from recast_dm.spec import analysis
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def slow_capsule(tmp_path: Path, toy_image: Image, docker: Docker) -> Path:
+def slow_capsule(tmp_path: Path, toy_image: Image, kept_images: Path) -> Path:
     """The toy analysis with a limit stage that first sleeps."""
     place = tmp_path / "slow"
     shutil.copytree(ROOT / "tests/analyses/toy", place)
     steps = place / "steps.yml"
     steps.write_text(steps.read_text().replace('echo "setting a limit"', "echo sleeping; sleep ${{SLOW:-4}}"))
-    loaded = analysis.load(place)
-    target = tmp_path / "slow.capsule"
-    capsule.capture(loaded, target, lookup=docker.image, example=reinterpret.example_inputs(loaded), runtime="docker")
-    return target
+    return capture(place, tmp_path / "slow.capsule", FromEngine("docker"), kept_images).path
 
 
 class Runner:
@@ -126,38 +124,16 @@ def test_a_second_runner_is_told_to_wait(slow_capsule: Path, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def second_engine(tmp_path_factory: pytest.TempPathFactory, toy_image: Image) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A docker engine of our own, that a test may end: own data root, own socket, the toy image loaded."""
-    if os.getuid() != 0 or not shutil.which("dockerd"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("a second engine needs root and dockerd")
-        pytest.skip("not run: a second engine needs root and dockerd")
-    root = tmp_path_factory.mktemp("engine")
-    socket = f"unix://{root}/docker.sock"
-    # in a network namespace of its own: a dockerd without a bridge removes docker0, and there is only one a namespace
-    words = ["unshare", "--net", "dockerd", "--host", socket, "--bridge=none", "--iptables=false"]
-    words += ["--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid"]
-    with (root / "log").open("wb") as log:
-        engine = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(120):
-            if (
-                subprocess.run(["docker", "--host", socket, "version"], capture_output=True, check=False).returncode
-                == 0
-            ):
-                break
-            time.sleep(0.5)
-        else:
-            pytest.fail((root / "log").read_text()[-2000:])
-        saved = subprocess.Popen(["docker", "save", toy_image.reference], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "--host", socket, "load"], stdin=saved.stdout, check=True, capture_output=True)
-        assert saved.stdout is not None
-        saved.stdout.close()
-        assert saved.wait() == 0
-        yield socket, engine
-    finally:
-        engine.terminate()
-        engine.wait(60)
+def second_engine(
+    bare_engine: tuple[str, subprocess.Popen[bytes]], toy_image: Image
+) -> tuple[str, subprocess.Popen[bytes]]:
+    """A docker engine of our own with the toy image."""
+    saved = subprocess.Popen(["docker", "save", toy_image.reference], stdout=subprocess.PIPE)
+    subprocess.run(["docker", "--host", bare_engine[0], "load"], stdin=saved.stdout, check=True, capture_output=True)
+    assert saved.stdout is not None
+    saved.stdout.close()
+    assert saved.wait() == 0
+    return bare_engine
 
 
 def test_an_engine_that_dies_halfway_is_said_and_finished_steps_are_kept(
@@ -207,15 +183,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_said_and_the_run_goes_on_with_more_space(
-    small_disk: Path, tmp_path: Path, toy_image: Image, docker: Docker
+    small_disk: Path, tmp_path: Path, toy_image: Image, kept_images: Path
 ) -> None:
     place = tmp_path / "large"
     shutil.copytree(ROOT / "tests/analyses/toy", place)
     steps = place / "steps.yml"
     steps.write_text(steps.read_text().replace('echo "setting a limit"', "head -c 500000 /dev/zero > /workdir/zeros"))
-    target = tmp_path / "large.capsule"
-    loaded = analysis.load(place)
-    capsule.capture(loaded, target, lookup=docker.image, example=reinterpret.example_inputs(loaded), runtime="docker")
+    target = capture(place, tmp_path / "large.capsule", FromEngine("docker"), kept_images).path
     code, out, err = Runner(target, small_disk / "run", tmp_path / "cache").finish()
     assert code == 9, err
     assert "space" in json.loads(out)["message"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from preserving import capture
 from workbench import IMAGE, TOY_IMAGE, Bench, shell, stage, toy, workflow
 
-from recast_dm.capsule import Capsule, capture
+from recast_dm.capsule import Capsule
+from recast_dm.images.fake import FakeSource
 from recast_dm.model import Workflow
 from recast_dm.spec import analysis
 
@@ -48,8 +50,7 @@ def toy_analysis(toy_directory) -> analysis.Analysis:
 
 
 @pytest.fixture
-def toy_capsule(toy_analysis, tmp_path, bench) -> Capsule:
+def toy_capsule(toy_directory, toy_analysis, tmp_path) -> Capsule:
     initdata = {**toy_analysis.example.initdata, "m_med": 1000.0, "m_dm": 1.0}
-    return capture(
-        toy_analysis, tmp_path / "toy.capsule", lookup=bench.runtime.image, example=initdata, runtime="fake 1"
-    )
+    source = FakeSource([TOY_IMAGE])
+    return capture(toy_directory, tmp_path / "toy.capsule", source, tmp_path / "images", initdata)

@@ -7,14 +7,17 @@ import os
 import shutil
 from pathlib import Path
 
+import preserving
 import pytest
-from workbench import rewrite
+from workbench import TOY_IMAGE, rewrite
 
 from recast_dm import schemas, store
-from recast_dm.capsule import capture as capture_module
 from recast_dm.capsule import layout, open_capsule
 from recast_dm.errors import IntegrityError, StorageError, ToolMissing, UsageError
+from recast_dm.images.fake import FakeSource
 from recast_dm.spec import analysis
+
+CAPSULES = Path(__file__).parents[1] / "data/capsules"
 
 
 @pytest.fixture
@@ -25,11 +28,12 @@ def toy_copy(toy_directory, tmp_path) -> Path:
 
 
 @pytest.fixture
-def capture(bench):
+def capture(tmp_path_factory):
+    images = tmp_path_factory.mktemp("images")
+
     def capture(directory: Path, target: Path, **example: object):
-        loaded = analysis.load(directory)
-        initdata = {**loaded.example.initdata, **example}
-        return capture_module(loaded, target, lookup=bench.runtime.image, example=initdata, runtime="fake 1")
+        initdata = {**analysis.load(directory).example.initdata, **example}
+        return preserving.capture(directory, target, FakeSource([TOY_IMAGE]), images, initdata)
 
     return capture
 
@@ -41,14 +45,23 @@ def litter(directory: Path) -> list[str]:
 class TestCapture:
     def test_the_manifest_validates_and_names_every_file(self, toy_capsule):
         manifest = json.loads((toy_capsule.path / "capsule.json").read_bytes())
-        assert schemas.problem("capsule-1", manifest) is None
-        data = toy_capsule.path / "data"
-        assert [f["path"] for f in manifest["files"]] == [
-            f"data/{path}" for path in sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
-        ]
+        assert schemas.problem("capsule-2", manifest) is None
+        root = toy_capsule.path
+        files = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+        assert [f["path"] for f in manifest["files"]] == [path for path in files if layout.is_covered(path)]
+        assert "data/workflow.yml" in files
+        assert "data/analysis/data/toy.py" in files
         assert manifest["digest"] == toy_capsule.digest
-        captured = json.loads((toy_capsule.path / "captured.json").read_bytes())
-        assert schemas.problem("captured-1", captured) is None
+        captured = json.loads((root / "captured.json").read_bytes())
+        assert schemas.problem("captured-2", captured) is None
+
+    def test_the_digest_covers_no_time_no_host_and_no_log(self, toy_capsule):
+        before = layout.digest(toy_capsule.manifest)
+        changed = {**toy_capsule.manifest, "source": None}
+        changed["images"] = [{**image, "image_id": "other", "layers": []} for image in changed["images"]]
+        assert layout.digest(changed) == before
+        for key in set(toy_capsule.manifest) - {"source", "images", "digest"}:
+            assert layout.digest({**toy_capsule.manifest, key: "other"}) != before, key
 
     def test_twice_gives_the_same_digest_wherever_and_whenever(self, toy_copy, capture, tmp_path):
         first = capture(toy_copy, tmp_path / "a.capsule")
@@ -111,17 +124,15 @@ class TestRefused:
 
     def test_a_link_in_the_analysis(self, toy_copy, capture, tmp_path):
         (toy_copy / "data/link").symlink_to("/etc/passwd")
-        with pytest.raises(UsageError, match=r"cannot be captured: analysis/data/link in .* is a link") as caught:
+        with pytest.raises(UsageError, match=r"cannot be captured: data/link in .* is a link") as caught:
             capture(toy_copy, tmp_path / "x.capsule")
         assert "copy what the link points to" in (caught.value.hint or "")
         assert not (tmp_path / "x.capsule").exists()
         assert litter(tmp_path) == []
 
     def test_a_missing_image(self, toy_copy, tmp_path):
-        with pytest.raises(ToolMissing, match=r"the image recast-dm/toy:1.0 is not here"):
-            capture_module(
-                analysis.load(toy_copy), tmp_path / "x.capsule", lookup=lambda _name: None, example={}, runtime="fake"
-            )
+        with pytest.raises(ToolMissing, match=r"no source has the image recast-dm/toy:1.0"):
+            preserving.capture(toy_copy, tmp_path / "x.capsule", FakeSource([]), tmp_path / "images")
         assert not (tmp_path / "x.capsule").exists()
 
 
@@ -177,8 +188,8 @@ class TestInterrupted:
 
 class TestTampering:
     def test_any_changed_byte_of_any_file_is_found(self, toy_capsule):
-        files = [p for p in toy_capsule.path.rglob("*") if p.is_file() and p.name != layout.CAPTURED]
-        assert len(files) >= 6
+        files = [p for p in toy_capsule.path.rglob("*") if p.is_file()]
+        assert len(files) >= 16
         for path in files:
             content, mode = path.read_bytes(), path.stat().st_mode
             path.chmod(0o644)
@@ -196,7 +207,7 @@ class TestTampering:
         for path in [p for p in (toy_capsule.path / "data").rglob("*") if p.is_file()]:
             content = path.read_bytes()
             path.unlink()
-            with pytest.raises(IntegrityError, match=f"lacks data/.*{path.name}"):
+            with pytest.raises(IntegrityError, match=f"data/.*{path.name} is missing"):
                 open_capsule(toy_capsule.path)
             path.write_bytes(content)
         assert open_capsule(toy_capsule.path).digest == toy_capsule.digest
@@ -223,14 +234,15 @@ class TestTampering:
         [
             lambda m: m.update(name="other"),
             lambda m: m["example"]["initdata"].update(events=2),
-            lambda m: m["images"][0].update(diff_ids=["sha256:other"]),
+            lambda m: m["images"][0].update(diff_ids=[f"sha256:{64 * '0'}"]),
             lambda m: m["images"][0].update(platform="linux/other"),
             lambda m: m["files"].pop(),
             lambda m: m["files"][0].update(sha256="0" * 64),
             lambda m: m.update(digest="0" * 64),
             lambda m: m.update(extra=1),
             lambda m: m.pop("title"),
-            lambda m: m.update(schema="recast-dm/capsule/2"),
+            lambda m: m.update(schema="recast-dm/capsule/1"),
+            lambda m: m.update(schema="recast-dm/capsule/3"),
         ],
     )
     def test_every_word_of_the_manifest_is_covered(self, toy_capsule, change):
@@ -248,13 +260,20 @@ class TestTampering:
         with pytest.raises(IntegrityError, match="is damaged"):
             open_capsule(toy_capsule.path)
 
-    def test_what_an_engine_calls_an_image_may_change(self, toy_capsule):
-        def convert(manifest):
-            manifest["images"][0].update(image_id="sha256:converted", registry_digest="r@sha256:1")
-
-        rewrite(toy_capsule.path / layout.MANIFEST, convert)
-        assert open_capsule(toy_capsule.path).digest == toy_capsule.digest
-
     def test_no_capsule_there(self, tmp_path):
         with pytest.raises(UsageError, match="is not a capsule"):
             open_capsule(tmp_path)
+
+
+class TestFormats:
+    def test_a_capsule_of_format_1_opens_for_ever(self, tmp_path):
+        capsule = open_capsule(CAPSULES / "format-1.capsule")
+        assert capsule.digest == "3ac66362e69c9693a515dcc9554809ef74a53ecfdbeee2da5028607469199ee8"
+        assert capsule.analysis.name == "toy"
+        assert capsule.layout is None
+        shutil.copytree(CAPSULES / "format-1.capsule", tmp_path / "x")
+        path = tmp_path / "x/data/analysis/data/toy.py"
+        path.chmod(0o644)
+        path.write_text("changed")
+        with pytest.raises(IntegrityError, match=r"data/analysis/data/toy\.py has changed"):
+            open_capsule(tmp_path / "x")

@@ -18,6 +18,8 @@ from workbench import TOY_IMAGE
 from recast_dm import runtimes, schemas
 from recast_dm.cli import main, options
 from recast_dm.errors import IntegrityError, RecastError
+from recast_dm.images import sources
+from recast_dm.images.fake import FakeSource
 
 VERBS = (
     ["capture"],
@@ -51,6 +53,7 @@ def own_place(tmp_path, monkeypatch):
 def fake(bench, monkeypatch):
     """Every runtime is the fake one."""
     monkeypatch.setattr(runtimes, "find", lambda _name: bench.runtime)
+    monkeypatch.setattr(sources, "source", lambda _word: FakeSource([TOY_IMAGE]))
     return bench
 
 
@@ -68,7 +71,7 @@ def cli(capsys):
 
 @pytest.fixture
 def capsule(fake, cli, toy_directory) -> str:
-    assert cli("capture", str(toy_directory), "-o", "toy.capsule")[0] == 0
+    assert cli("capture", str(toy_directory), "-o", "toy.capsule", "--no-run")[0] == 0
     return "toy.capsule"
 
 
@@ -178,7 +181,7 @@ class TestVerbs:
         assert one["run_dir"] != two["run_dir"]
 
     def test_capture_answers_with_a_document(self, cli, fake, toy_directory):
-        code, out, err = cli("capture", str(toy_directory), "-o", "toy.capsule", "--json")
+        code, out, err = cli("capture", str(toy_directory), "-o", "toy.capsule", "--json", "--quiet")
         document = json.loads(out)
         assert (code, err) == (0, "")
         assert schemas.problem("capture-1", document) is None

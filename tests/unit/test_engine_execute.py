@@ -22,6 +22,7 @@ from recast_dm.engine import key as keys
 from recast_dm.engine.execute import execute
 from recast_dm.engine.rundir import RunDirectory
 from recast_dm.errors import Interrupted, LockedError, RecastError, SpecError, StepFailed, StorageError, UsageError
+from recast_dm.images import fake
 from recast_dm.model import Policy, StepId
 from recast_dm.runtimes.fake import FakeRuntime
 
@@ -92,7 +93,7 @@ class TestSuccess:
         assert record["published"] == {"out": "limit/0/out"}
         assert [output["path"] for output in record["outputs"]] == ["out"]
         assert record["execution"]["exit_code"] == 0
-        assert record["execution"]["image"]["diff_ids"] == [f"sha256:{IMAGE}"]
+        assert record["execution"]["image"]["diff_ids"] == list(fake.image(IMAGE).diff_ids)
         assert record["key"] == keys.of(record["key_parts"])
 
     def test_events_tell_the_story(self, bench, physics):

@@ -184,7 +184,7 @@ class TestRerun:
 
     def test_an_image_that_is_not_here(self, toy_capsule, tmp_path):
         nothing = Local(runtime=FakeRuntime({}), jobs=1, cache=None)
-        with pytest.raises(ToolMissing, match=r"the image recast-dm/toy:1.0 \(sha256:fake-re"):
+        with pytest.raises(ToolMissing, match=r"the image recast-dm/toy:1.0 \(sha256:[0-9a-f]{12}\) is not here"):
             self.rerun(toy_capsule, nothing, tmp_path)
 
     def test_an_image_that_is_another_one(self, toy_capsule, backend, tmp_path):

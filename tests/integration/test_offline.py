@@ -1,0 +1,60 @@
+"""A capsule on a machine that has nothing of it: an engine without images, no network, an empty cache."""
+
+import json
+import os
+import subprocess
+import sys
+
+from recast_dm.capsule import open_capsule
+
+POINT = ("--model", "spin1-axial", "--set", "m_med=1500", "--set", "m_dm=1")
+
+
+def recast(*words: object, cut: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, where it is said without any network interface."""
+    argv = [sys.executable, "-m", "recast_dm", *map(str, words)]
+    env = {**os.environ, **environment}
+    return subprocess.run(
+        (["unshare", "--net"] if cut else []) + argv, capture_output=True, text=True, check=False, env=env
+    )
+
+
+def test_a_rerun_from_the_capsule_alone(bare_engine, tmp_path, toy_directory):
+    here = {"RECAST_DM_CACHE_DIR": str(tmp_path / "here")}
+    target = tmp_path / "toy.capsule"
+    captured = recast("capture", toy_directory, "-o", target, "--quiet", "--json", **here)
+    assert captured.returncode == 0, captured.stderr
+    there = {"RECAST_DM_CACHE_DIR": str(tmp_path / "there"), "DOCKER_HOST": bare_engine[0]}
+    first = recast("rerun", target, *POINT, "--json", "--workdir", tmp_path / "first", cut=True, **there)
+    assert first.returncode == 0, first.stderr
+    assert "loading recast-dm/toy:1.0 from the capsule" in first.stderr
+    second = recast("rerun", target, *POINT, "--json", "--no-cache", "--workdir", tmp_path / "second", **here)
+    assert second.returncode == 0, second.stderr
+    for path in ("count/0/counts.json", "count/1/counts.json", "limit/0/limit.json"):
+        assert (tmp_path / "first" / path).read_bytes() == (tmp_path / "second" / path).read_bytes(), path
+    ids = [json.loads(run.stdout)["images"][0]["image_id"] for run in (first, second)]
+    assert ids[0] == ids[1], "a loaded image has the id that it had"
+    again = recast("run", target, "--json", "--workdir", tmp_path / "third", cut=True, **there)
+    assert again.returncode == 0, again.stderr
+    assert "loading" not in again.stderr
+
+
+def test_an_image_that_was_tampered_with_is_not_loaded(bare_engine, tmp_path, toy_directory):
+    here = {"RECAST_DM_CACHE_DIR": str(tmp_path / "here")}
+    target = tmp_path / "toy.capsule"
+    assert recast("capture", toy_directory, "-o", target, "--no-run", "--quiet", **here).returncode == 0
+    capsule = open_capsule(target)
+    layer = max(capsule.manifest["images"][0]["layers"], key=lambda layer: layer["size"])
+    blob = target / "data/images/blobs/sha256" / layer["digest"].removeprefix("sha256:")
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.unlink()
+    blob.write_bytes(data)
+    there = {"RECAST_DM_CACHE_DIR": str(tmp_path / "there"), "DOCKER_HOST": bare_engine[0]}
+    found = recast("rerun", target, *POINT, "--json", "--workdir", tmp_path / "run", **there)
+    assert found.returncode == 5, found.stderr
+    assert json.loads(found.stdout)["kind"] == "integrity"
+    listed = subprocess.run(
+        ["docker", "--host", bare_engine[0], "images", "--all", "--quiet"], capture_output=True, text=True, check=True
+    )
+    assert listed.stdout == ""
