@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +16,7 @@ from recast_dm.engine.beginning import begin
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
-from recast_dm.engine.rundir import RunDirectory
-from recast_dm.errors import RecastError
+from recast_dm.engine.rundir import DAMAGED, RunDirectory
 from recast_dm.model import DockerEnvironment, FromYamlPublisher, ManualPublisher, Step, StepId
 
 Prospect: TypeAlias = Literal["kept", "cached", "runs", "waits"]
@@ -111,13 +111,8 @@ class _Look:
             self._expansion.publish(step.id, publishers.publish(step, files), files)
 
     def _finished(self, step: Step, key: str, *, cacheable: bool) -> tuple[Prospect, store.Tree] | None:
-        try:
-            document = self._rundir.read(step.id) if self._rundir else None
-            if self._rundir and document and document["key"] == key:
-                tree = store.Tree.from_document(document["outputs"])
-                if store.looks_like(tree, self._rundir.place(step.id)):
-                    return "kept", tree
-        except (RecastError, KeyError, OSError):
-            pass
+        with contextlib.suppress(*DAMAGED):
+            if self._rundir and (kept := self._rundir.kept(step.id, key)):
+                return "kept", kept.tree
         entry = self._cache.peek(key) if self._cache and cacheable else None
         return ("cached", entry) if entry else None

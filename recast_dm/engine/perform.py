@@ -24,11 +24,10 @@ from recast_dm.engine import key as keys
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Ask, Request, limits, stopping
-from recast_dm.engine.rundir import Record, RunDirectory
+from recast_dm.engine.rundir import DAMAGED, Record, RunDirectory
 from recast_dm.errors import (
     IntegrityError,
     Interrupted,
-    RecastError,
     StepFailed,
     StorageError,
     ToolMissing,
@@ -108,19 +107,12 @@ class Worker:
     def kept(self, prepared: _Prepared) -> Record | None:
         """The record that an earlier start of this run directory left, if its files are still what it says."""
         step = prepared.step
-        place = self._rundir.place(step.id)
         try:
-            document = self._rundir.read(step.id)
-            if document is None or document["key"] != prepared.key:
+            found = self._rundir.kept(step.id, prepared.key, verify=self._tools.verify)
+            if found is None:
                 return None
-            tree = store.Tree.from_document(document["outputs"])
-            intact = tree.sha256 == document["tree"] and store.looks_like(tree, place)
-            if intact and self._tools.verify:
-                intact = store.tree_of(place).sha256 == tree.sha256
-            record = self._record(prepared, tree, document["execution"], document["reused"]) if intact else None
-        except (RecastError, KeyError, TypeError, AttributeError, OSError):
-            record = None
-        if record is None:
+            record = self._record(prepared, found.tree, found.execution, found.reused)
+        except DAMAGED:
             self._observer(events.Warned(f"{step.id}: its files have changed since they were recorded; it runs again"))
             return None
         self._observer(events.StepFinished(step.id, "kept", 0.0))

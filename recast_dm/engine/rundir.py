@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import store
-from recast_dm.errors import LockedError, UsageError, storage_error
+from recast_dm.errors import IntegrityError, LockedError, RecastError, UsageError, storage_error
 from recast_dm.model import Path as StepPath
 from recast_dm.model import StepId, Value
 
@@ -63,6 +63,19 @@ class Record:
             "execution": dict(self.execution),
             "key_parts": dict(self.key_parts),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an earlier start left of a step."""
+
+    tree: store.Tree
+    execution: Mapping[str, Any]
+    reused: str | None
+
+
+DAMAGED = (RecastError, KeyError, TypeError, AttributeError, OSError)
+"""What looking at a record raises that was cut short or changed by hand."""
 
 
 def plain(value: Value) -> Any:
@@ -196,6 +209,20 @@ class RunDirectory:
         """The record of a finished step, when its files are there."""
         path = self.record_path(step)
         return store.read_json(path, STEP_SCHEMA) if path.exists() and self.place(step).is_dir() else None
+
+    def kept(self, step: StepId, key: str, *, verify: bool = False) -> Kept | None:
+        """What an earlier start left of a step with this key; with `verify` every byte of it is hashed again.
+
+        Raises one of DAMAGED when the record or the files are not what they were.
+        """
+        document = self.read(step)
+        if document is None or document["key"] != key:
+            return None
+        tree, place = store.Tree.from_document(document["outputs"]), self.place(step)
+        intact = tree.sha256 == document["tree"] and store.looks_like(tree, place)
+        if not intact or (verify and store.tree_of(place).sha256 != tree.sha256):
+            raise IntegrityError(f"the files of {step} have changed since they were recorded")
+        return Kept(tree, document["execution"], document["reused"])
 
     def write(self, record: Record) -> None:
         store.write_atomic(self.record_path(record.step), store.pretty(record.document()))

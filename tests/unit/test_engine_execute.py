@@ -20,6 +20,7 @@ from recast_dm.backends.local import Local
 from recast_dm.engine import events
 from recast_dm.engine import key as keys
 from recast_dm.engine.execute import execute
+from recast_dm.engine.forecast import forecast
 from recast_dm.engine.rundir import RunDirectory
 from recast_dm.errors import Interrupted, LockedError, RecastError, SpecError, StepFailed, StorageError, UsageError
 from recast_dm.images import fake
@@ -628,11 +629,14 @@ class TestResumed:
             lambda d: d["outputs"][0].update(size=1),
             lambda d: d["outputs"][0].update(sha256="0" * 64),
             lambda d: d.pop("execution"),
+            lambda d: d.update(outputs=[None]),
         ],
     )
     def test_a_record_that_is_not_what_it_was_runs_again(self, bench, physics, change):
         bench.run(physics, POINT, cached=False)
         rewrite(bench.root / "run/.records/limit/0.json", change)
+        planned = forecast(bench.request(physics, POINT), bench.root / "run", None).steps
+        assert {str(each.step.id): each.prospect for each in planned if each.prospect != "kept"} == {"limit/0": "runs"}
         bench.run(physics, POINT, cached=False)
         assert bench.hows()["limit/0"] == "ran"
         assert bench.counted() == {"kept": 3, "ran": 1}
