@@ -315,6 +315,16 @@ class StepSpec:
         return isinstance(self.process, Command | Script) and not isinstance(self.environment, NoEnvironment)
 
     @property
+    def instructions(self) -> str | None:
+        """What a person is told to do, if anything."""
+        said = [self.process.text] if isinstance(self.process, Instructions) else []
+        if isinstance(self.environment, NoEnvironment) and self.environment.instructions:
+            said.append(self.environment.instructions)
+        if isinstance(self.publisher, ManualPublisher):
+            said.append(self.publisher.instructions)
+        return "\n".join(said) if said else None
+
+    @property
     def runs_in(self) -> str | None:
         """An image's name, `host`, or nothing."""
         if isinstance(self.environment, DockerEnvironment):

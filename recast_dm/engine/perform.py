@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import config, store
-from recast_dm.engine import command, events, publishers, values
+from recast_dm.engine import command, events, publishers
 from recast_dm.engine import key as keys
 from recast_dm.engine.cache import StepCache
+from recast_dm.engine.outcome import failure, is_full, published
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Ask, Request, limits, stopping
 from recast_dm.engine.rundir import DAMAGED, Record, RunDirectory
@@ -37,24 +38,17 @@ from recast_dm.errors import (
 from recast_dm.model import (
     INIT,
     DockerEnvironment,
-    FromYamlPublisher,
     HostEnvironment,
     Image,
     Instructions,
     ManualPublisher,
-    NoEnvironment,
     Policy,
     Step,
     StepId,
-    Value,
 )
 from recast_dm.runtimes import About, Job, Outcome, Runtime, runner_id
-from recast_dm.spec import text
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
-LAST_LINES = 15
-FULL = 64 * 1024
-"""A filesystem with less free space than this, in bytes, is why a step failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +157,7 @@ class Worker:
         step = prepared.step
         work = attempt / "work"
         work.mkdir(mode=0o755)
-        owner = self._hand_over(step, work)
+        owner = self._give(work) if isinstance(step.spec.environment, DockerEnvironment) else None
         execution = self._executed(prepared, attempt, policy)
         if failures:
             execution["failed_attempts"] = failures
@@ -179,15 +173,13 @@ class Worker:
                 self._observer(events.Warned(f"{step.id} is not cached: {error.message}"))
         return record
 
-    def _hand_over(self, step: Step, work: Path) -> tuple[int, int] | None:
-        """Gives a container's work directory to the container's user; gives the owner to hand it back to."""
-        if not isinstance(step.spec.environment, DockerEnvironment):
-            return None
-        status = work.stat()
+    def _give(self, directory: Path) -> tuple[int, int] | None:
+        """Gives a directory to the container's user; gives the owner that it had, if that was another."""
+        status = directory.stat()
         owner = (status.st_uid, status.st_gid)
         if owner == self._user:
             return None
-        os.chown(work, *self._user)
+        os.chown(directory, *self._user)
         return owner
 
     def _executed(self, prepared: _Prepared, attempt: Path, policy: Policy) -> dict[str, Any]:
@@ -197,7 +189,7 @@ class Worker:
         execution: dict[str, Any] = {"started": started}
         if spec.starts_something:
             execution |= self._run(prepared, attempt, policy)
-        instructions = self._instructions(step)
+        instructions = spec.instructions
         if isinstance(spec.publisher, ManualPublisher):
             execution["said"] = self._asked(step, str(instructions), attempt / "work", True)
         elif isinstance(spec.process, Instructions) and self._tools.ask:
@@ -205,15 +197,6 @@ class Worker:
         elif instructions is not None:  # nobody asks, which would tell them
             self._observer(events.Instructed(step.id, instructions, attempt / "work"))
         return {**execution, "seconds": round(time.monotonic() - began, 3)}
-
-    def _instructions(self, step: Step) -> str | None:
-        spec = step.spec
-        said = [spec.process.text] if isinstance(spec.process, Instructions) else []
-        if isinstance(spec.environment, NoEnvironment) and spec.environment.instructions:
-            said.append(spec.environment.instructions)
-        if isinstance(spec.publisher, ManualPublisher):
-            said.append(spec.publisher.instructions)
-        return "\n".join(said) if said else None
 
     def _asked(self, step: Step, instructions: str, place: Path, wants_value: bool) -> Any:
         if self._tools.ask is None:
@@ -238,7 +221,10 @@ class Worker:
         call = command.invocation(step, places)
         for warning in (*call.warnings, *self._unprovided(step)):
             self._observer(events.Warned(warning))
-        scratch = self._scratch(attempt) if call.scratch else None
+        scratch = attempt / "scratch" if call.scratch else None
+        if scratch is not None:
+            scratch.mkdir(mode=0o755)
+            self._give(scratch)
         job = Job(
             name=f"recast-dm-{self.run_id}-{_NAME.sub('-', attempt.name)}-{uuid.uuid4().hex[:6]}",
             run=self.run_id,
@@ -281,14 +267,6 @@ class Worker:
             "cpu": self._cpu,
         }
 
-    def _scratch(self, attempt: Path) -> Path:
-        """A directory to be written to and thrown away, owned by the container's user."""
-        scratch = attempt / "scratch"
-        scratch.mkdir(mode=0o755)
-        if self._user != (os.getuid(), os.getgid()):
-            os.chown(scratch, *self._user)
-        return scratch
-
     def _runtime(self, step: Step) -> tuple[Runtime, About]:
         if isinstance(step.spec.environment, HostEnvironment):
             if self._tools.host is None:
@@ -323,11 +301,11 @@ class Worker:
             return
         if self.stop.is_set():
             raise Interrupted(f"{step.id} was interrupted")
-        no_space = _is_full(job.workdir)
+        no_space = is_full(job.workdir)
         shutil.rmtree(job.workdir, ignore_errors=True)
         if no_space:
             raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), job.workdir), f"finish {step.id}")
-        raise _failure(step, job, outcome)
+        raise failure(step, job, outcome)
 
     def _checked(
         self, step: Step, work: Path, owner: tuple[int, int] | None, execution: Mapping[str, Any]
@@ -342,37 +320,9 @@ class Worker:
             raise StepFailed(
                 f"the step {step.id} ended well, but {error.message}", hint=error.hint, step=str(step.id)
             ) from None
-        publishers.check_published(step, self._published(step, files, work, execution), files)
+        publishers.check_published(step, published(step, files, work, execution), files)
         store.seal(work, owner)
         return store.tree_of(work)
-
-    def _published(self, step: Step, files: Files, place: Path, execution: Mapping[str, Any]) -> Value:
-        """What a step published; what its files or a person said is looked up."""
-        publisher = step.spec.publisher
-        said: Value = None
-        if isinstance(publisher, ManualPublisher):
-            said = values.freeze(execution["said"])
-        if isinstance(publisher, FromYamlPublisher):
-            said = self._said(step, publisher, files, place, execution)
-        return publishers.publish(step, files, said)
-
-    def _said(
-        self, step: Step, publisher: FromYamlPublisher, files: Files, place: Path, execution: Mapping[str, Any]
-    ) -> Value:
-        """A file of a step, its texts that name places as the command saw them being paths."""
-        if publisher.yamlfile not in files.names:
-            found = ", ".join(sorted(files.names)[:10]) or "nothing"
-            raise StepFailed(
-                f"the step {step.id} ended well but did not write {publisher.yamlfile!r}, which says what it publishes",
-                hint=f"it wrote: {found}",
-                step=str(step.id),
-            )
-        document = text.read(place / publisher.yamlfile, f"{step.id}/{publisher.yamlfile}").plain()
-        if isinstance(step.spec.environment, DockerEnvironment):
-            places = {place: source for source, place in command.in_container(step).items()}
-        else:
-            places = {place: StepId.parse(source) for source, place in execution.get("places", {}).items()}
-        return values.map_texts(values.freeze(document), lambda word: values.placed(word, places))
 
     # --- recording ---------------------------------------------------------------------------------------------------
 
@@ -394,7 +344,7 @@ class Worker:
             key=prepared.key,
             key_parts=prepared.parts,
             tree=tree,
-            published=self._published(step, files, self._rundir.place(step.id), execution),
+            published=published(step, files, self._rundir.place(step.id), execution),
             depends_on=step.depends_on,
             execution=execution,
             reused=reused,
@@ -410,27 +360,6 @@ def _written(files: Mapping[str, str], attempt: Path) -> tuple[tuple[Path, str],
         path.chmod(0o444)
         found.append((path, mountpath))
     return tuple(found)
-
-
-def _is_full(place: Path) -> bool:
-    """Whether a filesystem has no room for more bytes, or for more files."""
-    status = os.statvfs(place)
-    return status.f_bavail * status.f_frsize < FULL or (status.f_files > 0 and status.f_favail == 0)
-
-
-def _failure(step: Step, job: Job, outcome: Outcome) -> StepFailed:
-    lines = store.tail(job.log).decode("utf-8", "replace").splitlines()[-LAST_LINES:]
-    reason = outcome.reason or f"exit code {outcome.exit_code}"
-    ended = f"exit code {outcome.exit_code}, {outcome.reason}" if outcome.reason else reason
-    if outcome.reason == "timeout":
-        ended = f"timeout: it took more than {job.timeout:g} s"
-    said = "".join(f"\n| {line}" for line in lines)
-    hint = f"its last lines:{said}\nthe whole log: {job.log}\nfinished steps are kept"
-    if job.image is not None and any("read-only file system" in line.lower() for line in lines):
-        hint += "\nan image cannot be written to: let the command write below {workdir}, to /tmp, or where it starts"
-    return StepFailed(
-        f"the step {step.id} failed ({ended})", hint=hint, step=str(step.id), status=outcome.exit_code, reason=reason
-    )
 
 
 def now() -> str:

@@ -29,6 +29,7 @@ from recast_dm.engine.beginning import begin
 from recast_dm.engine.execute import Finished
 from recast_dm.engine.expand import steps_of
 from recast_dm.engine.journal import Journal
+from recast_dm.engine.outcome import last_lines
 from recast_dm.engine.perform import now
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.rundir import Record, RunDirectory
@@ -39,7 +40,6 @@ from recast_dm.runtimes import Runtime
 NOTHING = {"recast-dm": ""}
 """Without init parameters upstream makes no init stage, and then nothing that depends on it."""
 _ATTEMPT = StepId("yadage")
-_LAST_LINES = 15
 _ACTED_ON = re.compile(r"[^A-Za-z0-9_./:=,+@%-]")
 """Characters that a shell may act on when they are substituted as text."""
 _ISOLATION = ("none: upstream's own containers, as root and with network",)
@@ -260,9 +260,7 @@ def _demand_success(execution: Execution) -> None:
     failed = [outcome for outcome in execution.outcomes if outcome.state == "failed"]
     step = failed[0].step
     logs = sorted(Path(execution.places[step], "_packtivity").glob("*.run.log")) if step in execution.places else []
-    said = "".join(
-        f"\n| {line}" for log in logs for line in store.tail(log).decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
-    )
+    said = "".join(f"\n| {line}" for log in logs for line in last_lines(log))
     hint = f"its last lines:{said}" if said else None
     raise StepFailed(f"the step {step} failed in upstream yadage: {failed[0].failure}", hint=hint, step=str(step))
 
