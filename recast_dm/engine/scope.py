@@ -6,7 +6,7 @@ one of those changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -119,32 +119,30 @@ class Scope:
 
     def view(self) -> dict[str, Any]:
         """The scope's steps as yadage shows them to JSONPath and jq: `_nodeid` is a step, `_offset` a sub-workflow."""
-        return {made.name: [_shown(entry) for entry in made.entries] for made in self.made.values() if made.entries}
+        return self._tree(_named)
 
     def find(self, query: str) -> list[Entry]:
         """The steps and sub-workflows that a JSONPath names."""
         if query in self.made:
             return list(self.made[query].entries)
         found: list[Entry] = []
-        for value in jsonpath.matches(query, self._tree()):
+        for value in jsonpath.matches(query, self._tree(lambda entry: {"_entry": entry})):
             items = value if isinstance(value, list) else [value]
             found += [item["_entry"] for item in items if isinstance(item, dict) and "_entry" in item]
         return found
 
-    def _tree(self) -> dict[str, Any]:
-        return {made.name: [_branch(entry) for entry in made.entries] for made in self.made.values() if made.entries}
+    def _tree(self, mark: Callable[[Entry], dict[str, Any]]) -> dict[str, Any]:
+        """What the stages have made, sub-workflows as trees of their own; `mark` tells one entry from another."""
+
+        def branch(entry: Entry) -> dict[str, Any]:
+            return {**entry._tree(mark), **mark(entry)} if isinstance(entry, Scope) else mark(entry)
+
+        return {made.name: [branch(entry) for entry in made.entries] for made in self.made.values() if made.entries}
 
 
 Entry: TypeAlias = StepId | Scope
 """What a stage makes: a step, or a sub-workflow."""
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
-    if isinstance(entry, Scope):
-        return {**entry.view(), "_offset": f"/{entry.path.removesuffix('/')}"}
-    return {"_nodeid": str(entry)}
-
-
-def _branch(entry: Entry) -> dict[str, Any]:
-    below: Mapping[str, Any] = entry._tree() if isinstance(entry, Scope) else {}  # its own kind
-    return {**below, "_entry": entry}
+def _named(entry: Entry) -> dict[str, Any]:
+    return {"_offset": f"/{entry.path.removesuffix('/')}"} if isinstance(entry, Scope) else {"_nodeid": str(entry)}
