@@ -89,23 +89,23 @@ def fsync(path: str | Path, flags: int = 0) -> None:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Replaces the file at `path` by `data`, durably. Raises StorageError (no space, not writable)."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    unfinished = temporary(path)
     try:
         try:
-            file = temporary.open("xb", buffering=0)
+            file = unfinished.open("xb", buffering=0)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("xb", buffering=0)
+            file = unfinished.open("xb", buffering=0)
         with file:
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) or 0 :]
             os.fsync(file.fileno())
-        temporary.rename(path)
+        unfinished.rename(path)
         fsync_directory(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            unfinished.unlink()
         raise storage_error(error, f"write {path}") from None
 
 
@@ -307,19 +307,19 @@ def link_tree(source: Path, target: Path) -> None:
 
     The target appears whole or not at all, durably; one that exists already is left as it is.
     """
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    unfinished = temporary(target)
     try:
-        temporary.mkdir(parents=True)
+        unfinished.mkdir(parents=True)
         for relative, path in walk(source):
-            place = temporary / relative
+            place = unfinished / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             link_or_copy(path, place)
-        rename_new(temporary, target)
+        rename_new(unfinished, target)
         fsync_directory(target.parent)  # filesystems with a journal keep the names inside before this one
     except OSError as error:
         raise storage_error(error, f"place files in {target}") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def link_or_copy(path: str | Path, place: str | Path) -> None:
@@ -346,6 +346,11 @@ def temporary(path: Path) -> Path:
 
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+
+
+def temporary(path: Path) -> Path:
+    """A new name beside a path, for what will be renamed to it, or has to go."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def is_temporary(path: Path) -> bool:

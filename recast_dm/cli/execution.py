@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from uuid import uuid4
 
 import recast_dm
 from recast_dm import config, reinterpret, runtimes, store
@@ -19,6 +18,7 @@ from recast_dm.cli import limit, options, progress, view
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.command import RAW
 from recast_dm.engine.events import Observer
+from recast_dm.engine.rundir import INIT_FILES
 from recast_dm.errors import StorageError, UsageError, storage_error
 from recast_dm.model import Policy, Workflow
 from recast_dm.runtimes import Runtime
@@ -27,8 +27,6 @@ from recast_dm.spec import remote, source
 Start = Callable[[reinterpret.Subject, Backend, Path, Observer], reinterpret.Result]
 LOCKS = Path(recast_dm.__file__).with_name("locks")
 YADAGE_LOCK, BUILD_LOCK = LOCKS / "tool-yadage.txt", LOCKS / "tool-build.txt"
-INIT_FILES = ".init"
-"""Init files that had to be unpacked or chosen lie here in the run directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +110,13 @@ def _prepared(found: source.Source, place: Path | None, fetch: remote.Fetch | No
         scratch = tempfile.TemporaryDirectory(prefix="recast-dm-init-")
         atexit.register(scratch.cleanup)
         return source.prepare(found, Path(scratch.name) / "init", fetch)
-    temporary = place.with_name(f".init.{uuid4().hex}.tmp")
+    temporary = store.temporary(place)
     store.make_directory(temporary.parent)
     try:
         source.prepare(found, temporary, fetch)
         if place.is_dir() and store.init_tree(place).sha256 == store.init_tree(temporary).sha256:
             return place
-        old = place.with_name(f".init.{uuid4().hex}.tmp")
+        old = store.temporary(place)
         if place.is_dir():
             place.rename(old)
         temporary.rename(place)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +70,7 @@ class StepCache:
     def put(self, key: str, tree: store.Tree, place: Path, execution: Mapping[str, Any]) -> None:
         """Keeps a sealed tree under its key."""
         target = self._path(key)
-        temporary = target.with_name(f".{key}.{uuid.uuid4().hex}.tmp")
+        temporary = store.temporary(target)
         try:
             temporary.mkdir(parents=True)
             store.link_tree(place, temporary / "tree")
@@ -86,7 +85,7 @@ class StepCache:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _discard(self, path: Path) -> None:
-        trash = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        trash = store.temporary(path)
         with contextlib.suppress(OSError):
             path.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)

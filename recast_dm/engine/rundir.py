@@ -32,7 +32,9 @@ from recast_dm.model import StepId, Value
 
 RUN_SCHEMA = "recast-dm/run/1"
 STEP_SCHEMA = "recast-dm/step/1"
-OURS = (".records", ".attempts", ".lock", ".events.jsonl", ".init")
+INIT_FILES = ".init"
+"""Init files that had to be unpacked or chosen lie here."""
+OURS = (".records", ".attempts", ".lock", ".events.jsonl", INIT_FILES)
 IDENTITY = ("analysis", "capsule", "model", "parameters", "initdata")
 """What of run.json must be the same when a run is resumed."""
 
