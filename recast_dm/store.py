@@ -340,11 +340,6 @@ def rename_new(source: Path, target: Path) -> None:
             raise
 
 
-def temporary(path: Path) -> Path:
-    """A new name beside a path, for what is to become it."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-
-
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 

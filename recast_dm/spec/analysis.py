@@ -115,19 +115,20 @@ def load(
     workflow: Path | None = None,
     example: str | None = None,
     fetch: remote.Fetch | None = None,
+    manifest: text.Node | None = None,
 ) -> Analysis:
     """The analysis in a directory. `workflow` names another specification file (a capsule's flattened one).
 
     `example` names one of its `example_inputs`, the first if it is left out. References to servers need a `fetch`.
-    Raises SpecError with file:line:column.
+    `manifest` is its recast.yml, if that has been read. Raises SpecError with file:line:column.
     """
-    root, document = _manifest(directory)
+    root, document = _manifest(directory, manifest)
     return _analysis(directory, root, document, workflow, example, fetch)
 
 
 def workflow(directory: Path, *, fetch: remote.Fetch | None = None) -> tuple[text.Node, frozenset[str]]:
     """The workflow of an analysis, references resolved but not looked at further, and its stages with `compat: raw`."""
-    root, document = _manifest(directory)
+    root, document = _manifest(directory, None)
     _, resolved = _workflow(directory, root, document, None, fetch)
     return resolved, frozenset(_relaxations(document))
 
@@ -137,12 +138,14 @@ def rules_of(analysis: Analysis) -> tuple[Rule, ...]:
     return analysis.reference or reference.default_rules(analysis.results.values(), analysis.workflow)
 
 
-def _manifest(directory: Path) -> tuple[text.Node, dict[str, Any]]:
-    manifest = directory / MANIFEST
-    shown = os.path.relpath(manifest)
-    if not manifest.is_file():
-        raise SpecError(f"{directory} holds no {MANIFEST}", hint="name the directory of an analysis, or of a capsule")
-    root = text.read(manifest, shown)
+def _manifest(directory: Path, root: text.Node | None) -> tuple[text.Node, dict[str, Any]]:
+    if root is None:
+        file = directory / MANIFEST
+        if not file.is_file():
+            raise SpecError(
+                f"{directory} holds no {MANIFEST}", hint="name the directory of an analysis, or of a capsule"
+            )
+        root = text.read(file, os.path.relpath(file))
     document = root.plain()
     if found := schemas.problem("recast-1", document):
         path, message = found

@@ -108,11 +108,11 @@ def _file(path: Path, example: str | None, fetch: remote.Fetch | None) -> Source
         _no_example(example)
         return reana.read(path, root, fetch=fetch)
     if path.name == analysis.MANIFEST and catalogue.is_analysis(path.parent, root):
-        return _analysis(path.parent, example, fetch)
+        return _analysis(path.parent, root, example, fetch)
     if "spec" in keys:
         return catalogue.read(path, root, example=example, fetch=fetch)
     if path.name == analysis.MANIFEST:
-        return _analysis(path.parent, example, fetch)
+        return _analysis(path.parent, root, example, fetch)
     if "$ref" in keys:
         return _bare(path, "", fetch)
     raise SpecError(
@@ -121,10 +121,8 @@ def _file(path: Path, example: str | None, fetch: remote.Fetch | None) -> Source
     )
 
 
-def _analysis(directory: Path, example: str | None, fetch: remote.Fetch | None) -> Source:
-    loaded = analysis.load(directory, example=example, fetch=fetch)
-    manifest = directory / analysis.MANIFEST
-    root = text.read(manifest, os.path.relpath(manifest))
+def _analysis(directory: Path, root: text.Node, example: str | None, fetch: remote.Fetch | None) -> Source:
+    loaded = analysis.load(directory, example=example, fetch=fetch, manifest=root)
     return Source(
         kind="analysis",
         name=loaded.name,
