@@ -70,11 +70,11 @@ def test_only_our_own_errors_are_an_answer():
 
 def test_a_text_that_names_its_own_directory_compares_equal(tmp_path):
     here, there = tmp_path / "fit", tmp_path / "fit_1"
-    for place, text in ((here, f"{here}/a {there}/b"), (there, "/work/a /inputs/b"), (tmp_path / "raw", "")):
+    for place, text in ((here, f"{here}/a {there}/b"), (there, "/seen/a /inputs/b"), (tmp_path / "raw", "")):
         place.mkdir()
         (place / "out").write_text(text)
     hosts = {str(here): FIT, str(there): GEN}
-    assert compare.content(here / "out", hosts) == compare.content(there / "out", {"/work": FIT, "/inputs": GEN})
+    assert compare.content(here / "out", hosts) == compare.content(there / "out", {"/seen": FIT, "/inputs": GEN})
     assert compare.content(here / "out", hosts) != compare.content(here / "out", {})
     (here / "out").write_bytes(b"\xff" + str(here).encode())
     assert compare.content(here / "out", hosts) == compare.content(here / "out", {})
