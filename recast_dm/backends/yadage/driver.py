@@ -84,7 +84,7 @@ def raised_in(error: BaseException) -> str:
 def load(request: dict[str, Any]) -> Any:
     """The workflow as upstream's controller: spec read, references resolved, defaults set, schema checked."""
     try:
-        from yadage.creators import handlers as creators  # type: ignore[import-not-found,unused-ignore]
+        from yadage.creators import handlers as creators
     except Exception as error:
         raise UpstreamError("tool", error) from error
     try:
@@ -102,11 +102,7 @@ def load(request: dict[str, Any]) -> Any:
 
 def expand(controller: Any) -> None:
     """Apply rules until none applies, with upstream's loop; submit nothing."""
-    from adage.pollingexec import (  # type: ignore[import-not-found,unused-ignore]
-        advance_coroutine,
-        update_dag,
-        yes_man,
-    )
+    from adage.pollingexec import advance_coroutine, update_dag, yes_man
 
     always = yes_man()
     advance_coroutine(always)
@@ -134,7 +130,7 @@ def graph_document(workflow: Any) -> dict[str, Any]:
 
 def node_document(workflow: Any, node: Any) -> dict[str, Any]:
     """One step. `parameters` are what its command sees; `published` is null unless `prepublished`."""
-    from packtivity.syncbackends import finalize_inputs  # type: ignore[import-not-found,unused-ignore]
+    from packtivity.syncbackends import finalize_inputs
 
     task = node.task
     parameters, state = finalize_inputs(task.parameters.json(), task.state)
@@ -159,7 +155,7 @@ def stage_document(rule: Any) -> dict[str, Any]:
 
 def has_scopes(workflow: Any, rule: Any) -> bool:
     """Whether the stage made sub-workflows."""
-    from jsonpointer import JsonPointer  # type: ignore[import-not-found,unused-ignore]
+    from jsonpointer import JsonPointer
 
     return bool(JsonPointer(rule.offset).resolve(workflow.stepsbystage).get(rule.rule.name))
 
@@ -170,8 +166,8 @@ def execute(controller: Any, jobs: int) -> bool:
     Upstream raises one RuntimeError for a step that failed, which is an outcome, and others for what its loop cannot
     go on with, which are errors. Steps that still run are awaited: they hold the work directory.
     """
-    import adage  # type: ignore[import-not-found,unused-ignore]
-    from yadage.utils import setupbackend_fromstring  # type: ignore[import-not-found,unused-ignore]
+    import adage
+    from yadage.utils import setupbackend_fromstring
 
     backend = setupbackend_fromstring(f"multiproc:{jobs}")
     pool = backend.backends["packtivity"].pool
@@ -264,10 +260,10 @@ def prepare() -> None:
     upstream compiles again whenever it looks at one, are compiled once: that was most of its time.
     """
     listdir = os.listdir
-    os.listdir = lambda *place: sorted(listdir(*place))  # type: ignore[assignment]
+    os.listdir = lambda *place: sorted(listdir(*place))  # type: ignore[assignment]  # of all its forms, upstream uses this
     try:
-        import jq  # type: ignore[import-not-found,unused-ignore]
-        import jsonpath_rw  # type: ignore[import-not-found,unused-ignore]
+        import jq
+        import jsonpath_rw
     except ImportError:
         return  # the first request will say so
     jq.jq = cache(jq.jq)
