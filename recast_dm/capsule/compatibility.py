@@ -92,7 +92,8 @@ def kolmogorov(one: Histogram, other: Histogram) -> Tested:
         raise Malformed("a histogram without a positive sum has no shape")
     cumulated = [np.cumsum(each.contents) / total for each, total in zip((one, other), sums, strict=True)]
     distance = float(np.max(np.abs(cumulated[0] - cumulated[1])))
-    shape = _kolmogorov(distance, sum((error / total) ** 2 for error, total in zip(errors, sums, strict=True)))
+    relative = math.hypot(*(error / total for error, total in zip(errors, sums, strict=True)))
+    shape = _kolmogorov(distance, relative)
     apart, error = abs(sums[0] - sums[1]), math.hypot(*errors)
     pull = apart / error if error else math.inf if apart else 0.0
     p = min(1.0, 2 * min(shape, math.erfc(pull / math.sqrt(2))))
@@ -111,14 +112,14 @@ def kolmogorov_of_samples(one: Histogram, other: Histogram) -> Tested:
     order = np.argsort(values, kind="stable")
     last = np.append(values[order][1:] != values[order][:-1], True)  # equal values are one step
     distance = float(np.max(np.abs(np.cumsum(steps[order])[last])))
-    shares = sum(float(np.square(each.errors / total).sum()) for each, total in zip((one, other), sums, strict=True))
-    return Tested(_kolmogorov(distance, shares), f"KS distance {distance:.4g}")
+    shares = [math.hypot(*(each.errors / total).tolist()) for each, total in zip((one, other), sums, strict=True)]
+    return Tested(_kolmogorov(distance, math.hypot(*shares)), f"KS distance {distance:.4g}")
 
 
-def _kolmogorov(distance: float, variance: float) -> float:
-    """The p-value of a distance; `variance` is 1/n + 1/m, n and m being the effective numbers of entries."""
+def _kolmogorov(distance: float, relative: float) -> float:
+    """The p-value of a distance; `relative` is the square root of 1/n + 1/m, the effective numbers of entries."""
     from scipy.special import kolmogorov as survival
 
     if distance < 1e-12:  # rounding of the sums
         return 1.0
-    return float(survival(distance / math.sqrt(variance))) if variance else 0.0
+    return float(survival(distance / relative)) if relative else 0.0

@@ -137,16 +137,17 @@ def _verdict(
         yield "the same work: every part of the key is equal, so its files can be used again"
     else:
         yield "other work: these parts of the key differ"
-        yield from _changes(told)
+        yield from changes(told)
         roots = [root for root in told.roots() if root.step != told.step]
         if roots:
             yield "it began at"
             for root in dict.fromkeys(root.step for root in roots):
                 yield f"  {root}"
-                yield from (f"  {line}" for line in _changes(next(r for r in roots if r.step == root)))
+                yield from (f"  {line}" for line in changes(next(r for r in roots if r.step == root)))
 
 
-def _changes(told: Explained) -> Iterator[str]:
+def changes(told: Explained) -> Iterator[str]:
+    """A line for each part of a step's key that differs."""
     for change in told.changes:
         yield f"  {title(change)}: {_said(change)}"
 
@@ -164,10 +165,10 @@ def _said(change: Change) -> str:
         return f"other files from {origin}" + (f" ({named})" if named else "")
     if change.part == "image" and isinstance(change.before, str) and isinstance(change.after, str):
         return f"{change.before[:19]} → {change.after[:19]}"
-    return f"{_short(change.before)} → {_short(change.after)}"
+    return f"{short(change.before)} → {short(change.after)}"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value of a key as one short line; trees by the beginning of their hash."""
     text = "nothing" if value is None else jsons.dumps(_readable(value), ensure_ascii=False)
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
@@ -200,9 +201,9 @@ def document(
         "replaced": before.replaced if before else False,
         "against_key": before.record["key"] if before and before.record else None,
         "same": None if told is None else not told.changes,
-        "changes": [_change(change) for change in told.changes] if told else [],
+        "changes": [change_document(change) for change in told.changes] if told else [],
         "causes": [
-            {"step": str(root.step), "changes": [_change(change) for change in root.changes]}
+            {"step": str(root.step), "changes": [change_document(change) for change in root.changes]}
             for root in {root.step: root for root in told.roots()}.values()
             if root.changes
         ]
@@ -211,7 +212,7 @@ def document(
     }
 
 
-def _change(change: Change) -> dict[str, Any]:
+def change_document(change: Change) -> dict[str, Any]:
     source = change.input
     return {
         "part": change.part,

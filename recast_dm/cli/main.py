@@ -20,6 +20,7 @@ from recast_dm import __version__
 from recast_dm.cli import (
     capture,
     check,
+    diff,
     explain,
     flatten,
     graph,
@@ -83,6 +84,7 @@ app.command("status", rich_help_panel="Inspect")(status.status)
 app.command("ls", rich_help_panel="Inspect")(ls.ls)
 app.command("logs", rich_help_panel="Inspect")(logs.logs)
 app.command("explain", rich_help_panel="Inspect")(explain.explain)
+app.command("diff", rich_help_panel="Inspect")(diff.diff)
 app.command("graph", rich_help_panel="Inspect")(graph.graph)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")

@@ -100,7 +100,7 @@ def compare(
         if part == "parameters" and isinstance(left, dict) and isinstance(right, dict):
             yield from _parameters(left, right, sides)
         else:
-            yield from (Change(part, name, a, b) for name, a, b in _plain(left, right, ""))
+            yield from (Change(part, name, a, b) for name, a, b in values(left, right, ""))
 
 
 class _Side:
@@ -130,23 +130,27 @@ class _Side:
 
 def _parameters(old: Mapping[str, Any], new: Mapping[str, Any], sides: tuple[_Side, _Side]) -> Iterator[Change]:
     for name in dict.fromkeys((*old, *new)):
-        for where, a, b in _plain(old.get(name, _ABSENT), new.get(name, _ABSENT), name):
+        for where, a, b in values(old.get(name, _ABSENT), new.get(name, _ABSENT), name):
             yield Change("parameters", where, a, b, _input(a, b, sides))
 
 
-def _plain(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """Where two JSON values differ. A path is one value; so are lists of different lengths."""
+def values(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ. A path is one value; so are lists of different lengths.
+
+    >>> list(values({"a": [1, 2], "b": 1}, {"a": [1, 3], "b": 1.0}))
+    [('a[1]', 2, 3), ('b', 1, 1.0)]
+    """
     if _same(old, new):
         return
     if isinstance(old, dict) and isinstance(new, dict) and not ("path" in old or "path" in new):
         if set(old) == set(new) == {"mapping"}:
-            yield from _plain(old["mapping"], new["mapping"], name)
+            yield from values(old["mapping"], new["mapping"], name)
             return
         for key in dict.fromkeys((*old, *new)):
-            yield from _plain(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{name}.{key}" if name else key)
+            yield from values(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{name}.{key}" if name else key)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for n, (a, b) in enumerate(zip(old, new, strict=True)):
-            yield from _plain(a, b, f"{name}[{n}]")
+            yield from values(a, b, f"{name}[{n}]")
     else:
         yield name, None if old is _ABSENT else old, None if new is _ABSENT else new
 

@@ -187,6 +187,7 @@ def _execute(
             "model": point.model if point else None,
             "parameters": dict(point.parameters) if point else None,
             "initdata": dict(initdata),
+            "reference": [rule.document() for rule in subject.rules()],
         },
     )
     try:

@@ -10,8 +10,9 @@ from typing import Any
 from recast_dm.capsule import Capsule
 from recast_dm.model import Image, Policy, Workflow
 from recast_dm.spec import yadage
-from recast_dm.spec.analysis import Analysis
+from recast_dm.spec.analysis import Analysis, rules_of
 from recast_dm.spec.inputs import Source
+from recast_dm.spec.reference import Rule, default_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,10 @@ class Subject:
     layout: Path | None = None
     analysis: Analysis | None = None
     capsule: Capsule | None = None
+
+    def rules(self) -> tuple[Rule, ...]:
+        """How the outputs of its runs are compared."""
+        return rules_of(self.analysis) if self.analysis else default_rules(self.results.values(), self.workflow)
 
 
 def of_capsule(capsule: Capsule) -> Subject:

@@ -7,6 +7,7 @@ wildcards is seen from the run directory, part by part: `generate/*/generation.j
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def rule_of(document: Mapping[str, Any]) -> Rule:
     path = str(document["path"])
     if unknown := sorted(set(document) - _ALLOWED[compare]):
         raise ValueError(f"{unknown[0]!r} says nothing where outputs are compared as {compare!r}")
-    if path.startswith("/") or "\0" in path or {"", ".", ".."} & set(path.split("/")):
+    if not _inside(path):
         raise ValueError(f"the path {path!r} does not lie in a run directory")
     said = {**_DEFAULTS[compare], **document}
     if compare == "limit" and said["atol"] is None:
@@ -103,6 +104,10 @@ def rule_of(document: Mapping[str, Any]) -> Rule:
     if not all(map(math.isfinite, numbers.values())):
         raise ValueError("a tolerance is a finite number")
     return Rule(path, compare, **numbers, ignore=tuple(said.get("ignore", ())), test=said.get("test", "chi2"))
+
+
+def _inside(path: str) -> bool:
+    return not (path.startswith("/") or "\0" in path or {"", ".", ".."} & set(path.split("/")))
 
 
 def read(document: Iterable[Mapping[str, Any]], node: text.Node, stages: Collection[str]) -> tuple[Rule, ...]:
@@ -138,8 +143,12 @@ def rules_in(document: Any, what: str) -> tuple[Rule, ...]:
 
 
 def default_rules(results: Iterable[str], workflow: Workflow) -> tuple[Rule, ...]:
-    """The rules of whoever wrote none: every result, or else every output of the last stages, byte by byte."""
-    exact = tuple(Rule(path) for path in dict.fromkeys(results))
+    """The rules of whoever wrote none: every result, or else every output of the last stages, byte by byte.
+
+    A result that does not lie in the run directory is no output of a run.
+    """
+    paths = dict.fromkeys(map(posixpath.normpath, results))
+    exact = tuple(Rule(path) for path in paths if _inside(path))
     return exact or tuple(Rule(f"{escape(stage)}/**") for stage in last_stages(workflow))
 
 

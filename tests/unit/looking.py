@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from recast_dm import schemas
-from recast_dm.cli import explain, graph, logs, ls, main, status
+from recast_dm.cli import diff, explain, graph, logs, ls, main, status
 from recast_dm.errors import StepFailed
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -31,6 +31,7 @@ def cli(capsys, tmp_path, monkeypatch) -> Cli:
         ("logs", logs.logs),
         ("explain", explain.explain),
         ("graph", graph.graph),
+        ("diff", diff.diff),
     ):
         app.command(name)(verb)
     app.callback()(lambda: None)
@@ -56,11 +57,11 @@ def runs(cli) -> Path:
     return place
 
 
-def document(cli: Cli, *words: str) -> dict[str, Any]:
+def document(cli: Cli, *words: str, code: int = 0) -> dict[str, Any]:
     """The one document that a verb prints, checked against its schema."""
-    code, out, err = cli(*words, "--json")
+    got, out, err = cli(*words, "--json")
     found: dict[str, Any] = json.loads(out)
-    assert (code, err) == (0, "")
+    assert (got, err) == (code, "")
     name = found["schema"].removeprefix("recast-dm/").replace("/", "-")
     assert schemas.problem(name, found) is None
     return found

@@ -34,6 +34,7 @@ VERBS = (
     ["logs"],
     ["explain"],
     ["graph"],
+    ["diff"],
 )
 SPECS = Path(__file__).parents[1] / "conformance/specs"
 HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "scipy", "rich.console", "hypothesis")
