@@ -46,7 +46,15 @@ def compare(rule: Rule, first: Any, second: Any) -> Verdict:
     place, worst = min(tested.items(), key=lambda each: each[1].p)
     p = min(1.0, worst.p * len(tested))
     said = f" at {pointer(place)}, the worst of {len(tested)}" if len(tested) > 1 else ""
-    return Verdict(p >= rule.min_p, p, rule.min_p, worst.detail + said)
+    return Verdict(p >= rule.min_p, p, rule.min_p, worst.detail + said + _power(before[place], after[place]))
+
+
+def _power(one: Histogram, other: Histogram) -> str:
+    """Says so when the errors are of quite another size: with large ones anything agrees."""
+    first, second = (math.hypot(*each.errors.tolist()) for each in (one, other))
+    if one.binned and (first > 2 * second or second > 2 * first):
+        return f"; the errors are {first:.3g} and {second:.3g} in all"
+    return ""
 
 
 def _test(rule: Rule, one: Histogram, other: Histogram) -> Tested:

@@ -112,11 +112,18 @@ def of_capsule(capsule: Capsule) -> Side:
             "parameters": example["parameters"],
             "initdata": example["initdata"],
         },
-        rules=rules_of(capsule.analysis),
+        rules=_captured_rules(capsule, manifest),
         outputs=outputs if outputs.is_dir() else None,
         capsule=capsule,
         manifest=manifest,
     )
+
+
+def _captured_rules(capsule: Capsule, manifest: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """The rules that were captured, with all their numbers; capsules of format 1 have those of their analysis only."""
+    said = manifest.get("reference")
+    said = said.get("rules") if isinstance(said, dict) else said
+    return rules_of(capsule.analysis) if said is None else rules_in(said, str(capsule.path / layout.MANIFEST))
 
 
 def of_run(run: Run) -> Side:
@@ -182,7 +189,7 @@ def _results(first: Side, second: Side) -> tuple[Agreement, ...] | None:
     rules = next((side.rules for side in order if side.rules is not None), None)
     if rules is None:
         rules = tuple(dict.fromkeys(rule for side in order if side.run for rule in published_rules(side.run)))
-    return compare_outputs(rules, first.outputs, second.outputs)
+    return compare_outputs(rules, first.outputs, second.outputs) or None
 
 
 def published_rules(run: Run) -> Iterator[Rule]:

@@ -9,6 +9,7 @@ import pytest
 from recast_dm import reinterpret, schemas
 from recast_dm.backends.local import Local
 from recast_dm.capsule import open_capsule
+from recast_dm.cli import main
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Event, StepFinished
 from recast_dm.errors import UsageError
@@ -50,6 +51,21 @@ def test_a_rerun_in_containers(toy_capsule: Path, backend: Local, tmp_path: Path
     written = tmp_path / "run/count/0/counts.json"
     assert written.stat().st_uid == os.getuid()
     assert written.stat().st_mode & 0o222 == 0, "what is finished is sealed"
+
+
+def test_the_same_work_done_again_in_containers_agrees(
+    toy_capsule: Path, docker: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subject = reinterpret.of_capsule(open_capsule(toy_capsule))
+    for name in ("one", "two"):
+        again = Local(runtime=docker, jobs=2, cache=None)
+        reinterpret.rerun(subject, "spin1-axial", POINT, again, tmp_path / name, Finished())
+    assert main(["diff", str(tmp_path / "one"), str(tmp_path / "two"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert schemas.problem("diff-1", document) is None
+    assert [(result["path"], result["measure"]) for result in document["results"]] == [
+        ("limit/limit.json", "identical")
+    ]
 
 
 def test_every_way_to_finish(toy_capsule: Path, backend: Local, tmp_path: Path) -> None:

@@ -252,6 +252,12 @@ class TestHistogram:
             agree += compatibility.compare(HISTOGRAM, first, second).agrees
         assert agree >= 0.97 * 500
 
+    def test_errors_of_quite_another_size_are_said(self):
+        """With errors that are large enough anything agrees."""
+        found = compatibility.compare(HISTOGRAM, binned([100.0], [10.0]), binned([300.0], [200.0]))
+        assert found.agrees
+        assert found.detail.endswith("; the errors are 10 and 200 in all")
+
     @pytest.mark.parametrize("test", ["chi2", "ks"])
     def test_other_spectra_disagree(self, test):
         rule = rule_of({"path": "a/b", "compare": "histogram", "test": test})
