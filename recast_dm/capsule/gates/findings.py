@@ -82,6 +82,7 @@ def ordered(found: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def _steps(workflow: Workflow, captured: bool, inside: Mapping[str, Stack]) -> Iterator[Finding]:
+    seen: set[str] = set()
     for name, spec in workflow.step_specs():
         where = str(spec.where)
         environment = spec.environment
@@ -94,11 +95,14 @@ def _steps(workflow: Workflow, captured: bool, inside: Mapping[str, Stack]) -> I
                 "give it a docker-encapsulated environment",
             )
         if isinstance(environment, DockerEnvironment):
-            yield from _environment(name, where, environment, captured)
+            if environment.reference not in seen:
+                yield from _image_name(where, environment, captured)
+            seen.add(environment.reference)
+            yield from _resources(name, where, environment)
             yield from _commands(name, where, spec, inside.get(environment.reference))
 
 
-def _environment(name: str, where: str, environment: DockerEnvironment, captured: bool) -> Iterator[Finding]:
+def _image_name(where: str, environment: DockerEnvironment, captured: bool) -> Iterator[Finding]:
     if "@sha256:" not in environment.reference:
         latest = environment.imagetag == "latest"
         yield Finding(
@@ -110,6 +114,9 @@ def _environment(name: str, where: str, environment: DockerEnvironment, captured
             + ("; the capsule keeps the layers that it had" if captured else ""),
             "name a version" if latest else "capture it: a capsule keeps the layers themselves",
         )
+
+
+def _resources(name: str, where: str, environment: DockerEnvironment) -> Iterator[Finding]:
     for service in environment.unprovided:
         known = _SERVICES.get(service.lower(), f"the resource {service!r}")
         yield Finding(

@@ -50,13 +50,22 @@ _DETECTORS = (
 )
 KEYWORD, PRIVATE_KEY, IN_URL = "Secret Keyword", "Private Key", "Basic Auth Credentials"
 
-_MARKS = re.compile(
-    rb"(?:api|auth|service|account|db|database|private|priv|client)_?key|key_?pass|(?:db|database)_?pass|passw(?:or)?d"
-    rb"|pwd|secret|contrase|token|credential|a(?:kia|bia|cca|sia|3t|ws)|gh[pours]_|github_pat_|t3blbkfj|accountkey=|eyj"
-    rb"|gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)|gr1348941|hooks\.slack|xox[abposr]-|private key"
-    rb"|putty-user-key-file|:_authtoken|pypi-age|sq0csp-|[rs]k_live_"
+_KEYS = ("api", "auth", "service", "account", "db", "database", "priv", "private", "client")
+_WORDS = (
+    *(f"{owner}{line}key" for owner in _KEYS for line in ("", "_")),
+    *("keypass", "key_pass", "dbpass", "db_pass", "databasepass", "database_pass"),
+    *("password", "passwd", "pwd", "secret", "contrase", "token", "credential"),
+    *("akia", "abia", "acca", "asia", "a3t", "aws", "eyj", "private key", "putty-user-key-file"),
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "t3blbkfj", "hooks.slack", "xox"),
+    *("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glcbt-", "glimt-", "glptt-", "glagent-", "gloas-", "gr1348941"),
+    *(":_authtoken", "pypi-age", "sq0csp-", "k_live_"),
 )
-"""In lower case: what a line must hold for one of the detectors to find something in it."""
+"""In lower case: one of these is in every line in which a detector finds something, but for the two patterns below.
+
+Looking for one word after the other is twice as fast as one pattern of them all, and most files have none.
+"""
+_MARKS = tuple(word.encode() for word in _WORDS)
+_MARK = re.compile(b"|".join(map(re.escape, _MARKS)))
 _MARKS_AS_WRITTEN = re.compile(rb"://[^\s]*:[^\s]*@|SG\.[a-zA-Z0-9_-]{22}\.")
 
 _WINDOW, _OVERLAP = 8192, 4096
@@ -235,7 +244,8 @@ def _allowed_in_place(line: str) -> bool:
 def _candidates(data: bytes) -> Iterator[tuple[int, str, str]]:
     """The lines in which a detector could find something: number, text, and what follows it (for keys)."""
     lower = data.lower()
-    starts = [match.start() for match in _MARKS.finditer(lower)]
+    marked = any(mark in lower for mark in _MARKS)
+    starts = [match.start() for match in _MARK.finditer(lower)] if marked else []
     starts += [match.start() for match in _MARKS_AS_WRITTEN.finditer(data)]
     number, counted, done = 1, 0, -1
     for start in sorted(starts):
