@@ -21,6 +21,7 @@ from recast_dm.cli import (
     capture,
     check,
     diff,
+    doctor,
     explain,
     flatten,
     graph,
@@ -87,6 +88,7 @@ app.command("explain", rich_help_panel="Inspect")(explain.explain)
 app.command("diff", rich_help_panel="Inspect")(diff.diff)
 app.command("graph", rich_help_panel="Inspect")(graph.graph)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
+app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
 
 

@@ -35,6 +35,7 @@ VERBS = (
     ["explain"],
     ["graph"],
     ["diff"],
+    ["doctor"],
 )
 SPECS = Path(__file__).parents[1] / "conformance/specs"
 HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "scipy", "rich.console", "hypothesis")

@@ -5,7 +5,7 @@ inspection.refuse_secrets()
 """
 
 from recast_dm.capsule.gates.findings import Finding, Severity
-from recast_dm.capsule.gates.inspection import Inspection, inspect
+from recast_dm.capsule.gates.inspection import Inspection, examine, inspect
 from recast_dm.capsule.gates.secrets import Secret
 
-__all__ = ["Finding", "Inspection", "Secret", "Severity", "inspect"]
+__all__ = ["Finding", "Inspection", "Secret", "Severity", "examine", "inspect"]

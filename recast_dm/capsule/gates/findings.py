@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from recast_dm.capsule.gates import commands
 from recast_dm.capsule.gates.files import texts
 from recast_dm.capsule.gates.layers import Stack
+from recast_dm.capsule.gates.secrets import Secret
 from recast_dm.model import DockerEnvironment, HostEnvironment, Image, StepSpec, Workflow
 from recast_dm.spec import text
 from recast_dm.spec.analysis import MANIFEST
@@ -253,6 +254,17 @@ def _script(name: str, script: str) -> Iterator[Finding]:
                 f"the script uses {what}",
                 "a step has no network and sees no files of the host",
             )
+
+
+def of_secret(secret: Secret) -> Finding:
+    """A secret, as something that capture would refuse."""
+    return Finding(
+        "secret",
+        "error",
+        secret.place if secret.line is None else f"{secret.place}:{secret.line}",
+        f"{secret.kind} {secret.name}: a capsule is made to be given away",
+        f"take it out; or, if it protects nothing: `recast-dm capture --allow-secret {secret.name}`",
+    )
 
 
 # --- images ----------------------------------------------------------------------------------------------------------

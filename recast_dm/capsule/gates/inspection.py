@@ -16,6 +16,7 @@ from recast_dm.capsule.gates.sbom import Materials
 from recast_dm.capsule.gates.secrets import Search, Secret
 from recast_dm.errors import UsageError
 from recast_dm.model import Image, Workflow
+from recast_dm.spec.analysis import Analysis
 
 
 class Layer(Protocol):
@@ -102,6 +103,20 @@ def inspect(
         ),
         sboms={each.image.reference: sbom.document(each.image, materials[each.image.reference]) for each in images},
     )
+
+
+def examine(analysis: Analysis, *, captured: Sequence[Image] | None = None) -> tuple[Finding, ...]:
+    """What may keep an analysis from running again; no layer is read. `captured` are the images of its capsule.
+
+    Of an analysis that is not captured yet, also the secrets in its files, which capture would refuse.
+    """
+    found = [*findings.of_analysis(analysis.directory, analysis.workflow, captured=captured is not None)]
+    if captured is not None:
+        found += findings.of_images(captured, {}, {})
+    else:
+        with secrets.searching() as search:
+            found += [findings.of_secret(each) for each in of_texts(search, analysis.directory)]
+    return findings.ordered(found)
 
 
 def of_texts(search: Search, directory: Path, history: Iterable[tuple[str, bytes]] = ()) -> Iterator[Secret]:

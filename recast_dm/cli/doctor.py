@@ -1,0 +1,128 @@
+"""`recast-dm doctor`."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recast_dm.cli import options, view
+from recast_dm.errors import RecastError, SpecError, ToolMissing
+
+if TYPE_CHECKING:
+    from recast_dm.capsule.gates import Finding
+
+LITTLE = 5e9
+"""Bytes: a run of a few gigabytes of events needs more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a machine needs: whether it is there, what was found, and what mends it."""
+
+    name: str
+    works: bool
+    found: str
+    hint: str | None = None
+
+
+def doctor(
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[CAPSULE|ANALYSIS]", help="Will it rerun? Left out: can this machine?", show_default=False
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Say what may keep an analysis from running again, or what this machine lacks.
+
+    \b
+    Examples:
+      recast-dm doctor my-search.capsule
+      recast-dm doctor
+    """
+    if source is None:
+        _machine(json)
+    else:
+        _analysis(source, json)
+
+
+def _analysis(source: Path, json: bool) -> None:
+    found = _findings(source)
+    if json:
+        view.document(_document(str(source), found, ()))
+    else:
+        for each in found:
+            view.out(f"{each.where}: {each.severity}: {each.message}\n  {each.hint}")
+        view.out(f"{source.name or source}: {_counted(found)}")
+    if any(each.severity == "error" for each in found):
+        raise typer.Exit(SpecError.exit_code)
+
+
+def _findings(source: Path) -> tuple[Finding, ...]:
+    from recast_dm.capsule import MANIFEST, gates, open_capsule
+    from recast_dm.spec import analysis as analyses
+
+    if source.is_file() or (source / MANIFEST).is_file():
+        capsule = open_capsule(source)
+        return gates.examine(capsule.analysis, captured=capsule.images)
+    return gates.examine(analyses.load(source))
+
+
+def _machine(json: bool) -> None:
+    checks = [_python(), *_runtimes(), _cache(options.DEFAULTS.cache_dir)]
+    if json:
+        view.document(_document(None, (), checks))
+    else:
+        view.out(view.table((each.name, "works" if each.works else "does not work", each.found) for each in checks))
+        for each in checks:
+            for line in (each.hint or "").splitlines():
+                view.out(f"  {each.name}: {line}")
+    if not any(each.works for each in checks if each.name.startswith("runtime ")):
+        raise typer.Exit(ToolMissing.exit_code)
+
+
+def _python() -> Check:
+    return Check("python", True, platform.python_version())
+
+
+def _runtimes() -> Iterator[Check]:
+    """Every runtime that is known here, each asked by starting to talk to it."""
+    from recast_dm import runtimes
+
+    for name in sorted(point.name for point in entry_points(group="recast_dm.runtimes")):
+        try:
+            about = runtimes.find(name).about()
+            yield Check(f"runtime {name}", True, f"{about.version}: {', '.join(about.isolation)}")
+        except RecastError as error:
+            yield Check(f"runtime {name}", False, error.message, error.hint)
+
+
+def _cache(directory: Path) -> Check:
+    place = next(each for each in (directory, *directory.parents) if each.is_dir())
+    free = shutil.disk_usage(place).free
+    enough = free >= LITTLE
+    hint = None if enough else "free some space, or name another place with RECAST_DM_CACHE_DIR"
+    return Check("cache", enough, f"{free / 1e9:.0f} GB free for {directory}", hint)
+
+
+def _document(source: str | None, found: Sequence[Finding], checks: Sequence[Check]) -> dict[str, Any]:
+    return {
+        "schema": "recast-dm/doctor/1",
+        "source": source,
+        "findings": [each.document() for each in found],
+        "machine": [{"name": c.name, "works": c.works, "found": c.found, "hint": c.hint} for c in checks],
+    }
+
+
+def _counted(found: Sequence[Finding]) -> str:
+    counts = {kind: sum(each.severity == kind for each in found) for kind in ("error", "warning", "note")}
+    words = [f"{number} {kind}{'s' * (number != 1)}" for kind, number in counts.items() if number]
+    return ", ".join(words) or "nothing keeps it from running again"
