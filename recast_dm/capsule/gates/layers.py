@@ -31,6 +31,7 @@ _HEADERS = (
     tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
 )
+_BROKEN = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
@@ -89,16 +90,16 @@ class Shape:
         """Takes an entry in; False for a whiteout, which is no file."""
         self.entries += 1
         parent, _, base = entry.name.rpartition("/")
+        if parent != self._parent:
+            self._parent = parent
+            for each in ancestors(entry.name):
+                self.directories.add(each)
         if base.startswith(_WHITEOUT):
             if base == _OPAQUE:
                 self.opaque.add(parent)
             elif not base.startswith(_WHITEOUT * 2):
                 self.whiteouts.add(posixpath.join(parent, base.removeprefix(_WHITEOUT)))
             return False
-        if parent != self._parent:
-            self._parent = parent
-            for each in ancestors(entry.name):
-                self.directories.add(each)
         if entry.kind == "directory":
             self.directories.add(entry.name)
         else:
@@ -194,7 +195,7 @@ def entries(diff_id: str, stream: BinaryIO) -> Iterator[Entry]:
             errorlevel=2,
         ) as tar:
             yield from _entries(diff_id, tar)
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
+    except _BROKEN as error:
         raise _damaged(diff_id, str(error) or type(error).__name__) from None
 
 
@@ -209,7 +210,7 @@ def _entries(diff_id: str, tar: tarfile.TarFile) -> Iterator[Entry]:
         if name is None or "\0" in info.name:
             raise _damaged(diff_id, "it names a file outside the image")
         if name:
-            yield Entry(name, _kind(info), info.size, info.linkname, _reader(tar, info))
+            yield Entry(name, _kind(info), info.size, info.linkname, _reader(diff_id, tar, info))
 
 
 def _kind(info: tarfile.TarInfo) -> Kind:
@@ -222,13 +223,13 @@ def _kind(info: tarfile.TarInfo) -> Kind:
     return "file" if info.isreg() else "device"
 
 
-def _reader(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[int], bytes]:
+def _reader(diff_id: str, tar: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[int], bytes]:
     def read(most: int) -> bytes:
         file = tar.extractfile(info) if info.isreg() else None
-        data = file.read(most) if file else b""
-        if len(data) != min(most, info.size) and info.isreg():
-            raise tarfile.ReadError("it ends within a file")
-        return data
+        try:
+            return file.read(most) if file else b""
+        except _BROKEN as error:
+            raise _damaged(diff_id, str(error)) from None
 
     return read
 
