@@ -61,6 +61,7 @@ class _Loop:
         about = {name: runtime.about() for name, runtime in self._runtimes.items()}
         shown = next(iter(about.values()), About("none", "", ()))
         run_id = rundir.identify({**request.about, "runtime": shown.name, "started": now()})
+        rundir.keep_workflow(request.workflow, request.relaxations)
         self._journal = Journal(rundir.journal, tools.observer)
         self._observer = self._journal
         self._shown = f"{shown.name} {shown.version}".strip()

@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeAlias
 
 from recast_dm import store
 from recast_dm.engine.events import How
-from recast_dm.engine.rundir import RUN_SCHEMA, STEP_SCHEMA
+from recast_dm.engine.rundir import RUN_SCHEMA, STEP_SCHEMA, WORKFLOW, WORKFLOW_SCHEMA
 from recast_dm.errors import IntegrityError, UsageError, storage_error
-from recast_dm.model import StepId
+from recast_dm.model import StepId, Workflow
 
 State: TypeAlias = Literal["created", "queued", "pending", "running", "finished", "failed", "stopped"]
 """REANA's words. A step is `pending` while it waits for others, `queued` while it waits for a free place."""
@@ -245,6 +245,19 @@ def read(directory: Path) -> Run:
     for event in journal(directory):
         told.take(event)
     return _Reading(directory, told, busy, time.time(), _attempts(directory)).run(about)
+
+
+def workflow(directory: Path) -> Workflow | None:
+    """The workflow that a run directory says it runs; None in one that was made before they said so."""
+    import yaml
+
+    from recast_dm.spec import text, yadage  # their parser is not needed otherwise
+
+    if not (directory / WORKFLOW).is_file():
+        return None
+    document = store.read_json(directory / WORKFLOW, WORKFLOW_SCHEMA)
+    root = text.parse(yaml.safe_dump(document["workflow"], sort_keys=False, allow_unicode=True), str(WORKFLOW))
+    return yadage.parse_workflow(root, raw_stages=frozenset(document["relaxations"]))
 
 
 def journal(directory: Path) -> Iterator[dict[str, Any]]:

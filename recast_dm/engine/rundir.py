@@ -1,6 +1,7 @@
 """A run directory: `<stage>/<index>/` with each finished step's files, and one immutable record per finished step.
 
 DIR/run.json                what this run is of
+DIR/.workflow.json          the workflow, flattened, as the newest start read it
 DIR/<stage>/<index>/...     a finished step's work directory, exactly once, as regular files
 DIR/.records/<stage>/<index>.json
 DIR/.attempts/<stage>.<index>.<n>/{work,log}      what did not finish; and the logs of what did
@@ -28,13 +29,15 @@ from typing import Any
 from recast_dm import store
 from recast_dm.errors import IntegrityError, LockedError, RecastError, UsageError, storage_error
 from recast_dm.model import Path as StepPath
-from recast_dm.model import StepId, Value
+from recast_dm.model import StepId, Value, Workflow
 
 RUN_SCHEMA = "recast-dm/run/1"
 STEP_SCHEMA = "recast-dm/step/1"
+WORKFLOW_SCHEMA = "recast-dm/workflow/1"
+WORKFLOW = ".workflow.json"
 INIT_FILES = ".init"
 """Init files that had to be unpacked or chosen lie here."""
-OURS = (".records", ".attempts", ".lock", ".events.jsonl", INIT_FILES)
+OURS = (".records", ".attempts", ".lock", ".events.jsonl", INIT_FILES, WORKFLOW)
 IDENTITY = ("analysis", "capsule", "model", "parameters", "initdata")
 """What of run.json must be the same when a run is resumed."""
 
@@ -196,6 +199,18 @@ class RunDirectory:
         run_id = earlier.get("id") or uuid.uuid4().hex[:12]
         store.write_atomic(path, store.pretty({"schema": RUN_SCHEMA, "id": run_id, **about}))
         return str(run_id)
+
+    def keep_workflow(self, workflow: Workflow, relaxations: Mapping[str, tuple[str, ...]]) -> None:
+        """Writes down what is run, so that the directory says it by itself; nothing when it says so already."""
+        document = {
+            "schema": WORKFLOW_SCHEMA,
+            "relaxations": {stage: list(names) for stage, names in sorted(relaxations.items())},
+            "workflow": workflow.source,
+        }
+        data = store.pretty(document)
+        path = self.root / WORKFLOW
+        if not path.is_file() or path.read_bytes() != data:
+            store.write_atomic(path, data)
 
     @property
     def journal(self) -> Path:

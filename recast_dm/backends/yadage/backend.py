@@ -76,6 +76,7 @@ class Yadage:
         began = time.monotonic()
         with RunDirectory(directory) as rundir, Journal(rundir.journal, observer) as journal:
             rundir.identify({**work.about, "runtime": "yadage", "started": now()})
+            rundir.keep_workflow(work.workflow, work.relaxations)
             journal(events.RunStarted(rundir.root, "yadage"))
             for warning in _as_text(work.initdata):
                 journal(events.Warned(warning))
