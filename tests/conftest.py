@@ -20,3 +20,11 @@ ANALYSES = Path(__file__).with_name("analyses")
 def toy_directory() -> Path:
     """The toy analysis as it stands in the repository: not to be written into."""
     return ANALYSES / "toy"
+
+
+@pytest.fixture(scope="session")
+def validators(tmp_path_factory):
+    """Other people's validators; made on the first use, which needs a package index."""
+    from tests import validators as standards
+
+    return standards.prepare(tmp_path_factory.mktemp("validators"))

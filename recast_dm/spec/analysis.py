@@ -77,6 +77,15 @@ class Published:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who wrote an analysis: a person, or a collaboration. `orcid` is the address, `https://orcid.org/…`."""
+
+    name: str
+    orcid: str | None = None
+    affiliation: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
     """Where an input can be had again: an address, or a data identifier (`scope:name`) of Rucio."""
@@ -106,6 +115,9 @@ class Analysis:
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
+    authors: tuple[Author, ...] = ()
+    license: str | None = None
+    version: str | None = None
     root: text.Node | None = field(default=None, repr=False, compare=False)
 
 
@@ -184,13 +196,14 @@ def _analysis(
     fetch: remote.Fetch | None,
 ) -> Analysis:
     relaxations = _relaxations(document)
+    metadata = document.get("metadata", {})
     workflow_path, resolved = _workflow(directory, root, document, workflow, fetch)
     loaded = yadage.parse_workflow(resolved, raw_stages=frozenset(relaxations))
     _check_stages(loaded, root, document)
     name, example = _example(document["example_inputs"], wanted)
     return Analysis(
         name=document["name"],
-        title=document.get("metadata", {}).get("title", document["name"]),
+        title=metadata.get("title", document["name"]),
         directory=directory,
         workflow_path=workflow_path,
         workflow=loaded,
@@ -213,9 +226,20 @@ def _analysis(
         inputs=tuple(Located(**each) for each in document.get("inputs", [])),
         relaxations=relaxations,
         policies=_policies(document.get("steps", {}), root),
-        references=document.get("metadata", {}).get("references", {}),
+        references=metadata.get("references", {}),
+        authors=tuple(_author(author) for author in metadata.get("authors", [])),
+        license=metadata.get("license"),
+        version=metadata.get("version"),
         root=resolved,
     )
+
+
+def _author(said: str | Mapping[str, str]) -> Author:
+    if isinstance(said, str):
+        return Author(said)
+    orcid = said.get("orcid")
+    address = f"https://orcid.org/{orcid.rpartition('/')[2]}" if orcid else None
+    return Author(said["name"], address, said.get("affiliation"))
 
 
 def _policies(asked: Mapping[str, Any], root: text.Node) -> dict[str, Policy]:

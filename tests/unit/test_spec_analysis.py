@@ -52,7 +52,7 @@ def test_the_toy_analysis(toy):
         ("name: toy\n", "nmae: toy\n", "'name' is a required property", (2, 1)),
         ("name: toy\n", "name: toy\nextra: 1\n", "'extra' was unexpected", (2, 1)),
         ("name: toy\n", "name: '../up'\n", "does not match", (2, 7)),
-        ("authors: [The", "authors: [7, The", "7 is not of type 'string' (in metadata/authors/0)", (5, 13)),
+        ("authors: [The", "authors: [7, The", "7 is not of type 'string', 'object' (in metadata/authors/0)", (5, 13)),
         ("  workflow: workflow.yml", "  workflow: none.yml", "the workflow 'none.yml' does not exist", (7, 13)),
         ("  workflow: workflow.yml", "  workflow: .", "the workflow '.' does not exist", (7, 13)),
         ("  workflow: workflow.yml", "  workflow: ../out.yml", "leaves the analysis directory", (7, 13)),
