@@ -23,6 +23,7 @@ from recast_dm.cli import (
     diff,
     doctor,
     explain,
+    export,
     flatten,
     graph,
     logs,
@@ -81,6 +82,7 @@ app.command("capture", rich_help_panel="Preserve")(capture.capture)
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)
 app.command("flatten", rich_help_panel="Preserve")(flatten.flatten)
+app.command("export", rich_help_panel="Preserve")(export.export)
 app.command("status", rich_help_panel="Inspect")(status.status)
 app.command("ls", rich_help_panel="Inspect")(ls.ls)
 app.command("logs", rich_help_panel="Inspect")(logs.logs)
