@@ -53,15 +53,14 @@ class Entry:
 
 def members(root: Path) -> list[Member]:
     """The files of a capsule that is a directory, sorted. Links and special files raise IntegrityError."""
-    found = []
-    for relative, path in store.walk(root):
-        status = path.lstat()
-        found.append(Member(relative, status.st_size, bool(status.st_mode & 0o100), _opener(path)))
-    return sorted(found, key=lambda member: member.path)
+    return sorted((member(root, relative) for relative, _ in store.walk(root)), key=lambda found: found.path)
 
 
-def _opener(path: Path) -> Callable[[], IO[bytes]]:
-    return lambda: path.open("rb")
+def member(root: Path, path: str) -> Member:
+    """One file of a capsule that is a directory."""
+    place = root / path
+    status = place.lstat()
+    return Member(path, status.st_size, bool(status.st_mode & 0o100), lambda: place.open("rb"))
 
 
 def read(found: Iterable[Member], progress: Progress | None = None) -> list[Entry]:
@@ -120,8 +119,7 @@ def close(root: Path, payload: Sequence[Entry], fields: Mapping[str, str]) -> li
 
 def members_of_tags(root: Path) -> list[Member]:
     """The files beside the payload."""
-    files = [path for path in sorted(root.iterdir()) if path.is_file()]
-    return [Member(path.name, path.stat().st_size, False, _opener(path)) for path in files]
+    return [member(root, path.name) for path in sorted(root.iterdir()) if path.is_file()]
 
 
 def problems(entries: Sequence[Entry], stored: Mapping[str, bytes]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import getpass
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 
 from recast_dm import __version__, store
-from recast_dm.capsule import bag, inputs, instructions, layout, source
+from recast_dm.capsule import bag, citation, crate, gates, inputs, instructions, layout, source
 from recast_dm.capsule.opening import Capsule, open_capsule
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 from recast_dm.images import layout as image_layout
@@ -44,7 +45,8 @@ class Reference:
 class Contents:
     """What goes into a capsule. `example` are the complete init parameters of the captured point.
 
-    `perform` makes the reference run, with the images in the OCI layout that it is given.
+    `perform` makes the reference run, with the images in the OCI layout that it is given. `allowed` are the names of
+    what looks like a secret and is none.
     """
 
     analysis: Analysis
@@ -55,14 +57,16 @@ class Contents:
     perform: Callable[[Path], Reference] | None = None
     by_reference: int = inputs.LARGEST
     strict: bool = False
+    allowed: frozenset[str] = frozenset()
 
 
 def capture(contents: Contents, target: Path, note: Callable[[str], None] = lambda _: None) -> Capsule:
     """Writes the capsule of an analysis to `target`, replacing the capsule that is there.
 
-    `note` is told what the user should know. Raises UsageError when something else is at `target`, or when `strict` and
-    the analysis holds what git does not know.
+    `note` is told what the user should know. Raises UsageError when something else is at `target`, when a secret would
+    go in, or when `strict` and the analysis holds what git does not know.
     """
+    time = datetime.now(UTC).isoformat(timespec="seconds")
     analysis = contents.analysis
     refuse_foreign(target, analysis.directory)
     files = _files(analysis)
@@ -76,14 +80,18 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
                 _keep(path, temporary / layout.ANALYSIS / relative)
         _write_workflow(analysis, temporary)
         image_layout.write(temporary / layout.IMAGES, contents.images, contents.shared)
+        _write_bills(_inspected(contents, temporary, found, note), temporary)
         bundle = _write_bundle(found, temporary, analysis.name)
         reference = contents.perform(temporary / layout.IMAGES) if contents.perform else None
         if reference:
             _write_reference(reference, temporary)
+        for name, data in citation.documents(analysis).items():
+            (temporary / "data" / name).write_bytes(data)
         payload = _read_payload(temporary)
+        payload = [*payload, _write_crate(contents, payload, temporary, time)]
         manifest = _manifest(contents, reference, payload, referenced, found.document(bundle) if found else None)
         store.write_atomic(temporary / layout.MANIFEST, store.pretty(manifest))
-        store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents)))
+        store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents, time)))
         records = reference.records if reference else ()
         rerun = instructions.text(manifest, contents.images, records, referenced)
         store.write_atomic(temporary / layout.RERUN, rerun.encode())
@@ -133,6 +141,46 @@ def _write_bundle(found: source.Source | None, root: Path, name: str) -> str | N
     store.make_directory((root / place).parent)
     source.bundle(found, root / place)
     return place
+
+
+def _inspected(
+    contents: Contents, root: Path, found: source.Source | None, note: Callable[[str], None]
+) -> gates.Inspection:
+    """A look at everything that goes in, before anything is run. Raises UsageError when there is a secret."""
+    inspection = gates.inspect(
+        contents.analysis.directory,
+        contents.analysis.workflow,
+        contents.images,
+        image_layout.Layout(root / layout.IMAGES).open_layer,
+        history=source.history(found) if found and not found.shallow else (),
+        allowed=contents.allowed,
+    )
+    inspection.refuse_secrets()
+    for each in inspection.findings:
+        if each.severity != "note":
+            note(f"{each.severity}: {each.where}: {each.message}")
+    return inspection
+
+
+def _write_bills(inspection: gates.Inspection, root: Path) -> None:
+    for reference, bill in inspection.sboms.items():
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", reference)
+        store.write_atomic(root / layout.SBOM / f"{name}.cdx.json", bill)
+
+
+def _write_crate(contents: Contents, payload: Sequence[bag.Entry], root: Path, time: str) -> bag.Entry:
+    """The RO-Crate of everything else. Gives it hashed."""
+    files = (replace(entry.file(), path=entry.path.removeprefix(bag.PAYLOAD)) for entry in payload)
+    data = crate.of_capsule(
+        root / "data",
+        contents.analysis,
+        [each.image for each in contents.images],
+        captured=time,
+        initdata=contents.example,
+        tree=store.Tree(tuple(files)),
+    )
+    (root / layout.CRATE).write_bytes(data)
+    return bag.read([bag.member(root, layout.CRATE)])[0]
 
 
 def _write_reference(reference: Reference, root: Path) -> None:
@@ -202,10 +250,10 @@ def _image(each: Stored) -> dict[str, Any]:
     return {**each.image.document(), "layers": [layer.document() for layer in each.layers]}
 
 
-def _captured(contents: Contents) -> dict[str, Any]:
+def _captured(contents: Contents, time: str) -> dict[str, Any]:
     return {
         "schema": layout.CAPTURED_SCHEMA,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": time,
         "host": platform.node(),
         "user": _user(),
         "platform": platform.platform(),

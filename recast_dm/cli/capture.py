@@ -30,6 +30,10 @@ def capture(
     by_reference: Annotated[
         str, typer.Option(metavar="SIZE", help="Inputs larger than this are kept by hash and address.")
     ] = "1Gi",
+    allow_secret: Annotated[
+        list[str] | None,
+        typer.Option("--allow-secret", metavar="NAME", help="Not a secret, though it looks like one; repeat."),
+    ] = None,
     workdir: options.Workdir = None,
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
@@ -55,6 +59,7 @@ def capture(
         images=tuple(images or ()),
         performed=not no_run,
         strict=strict,
+        allowed=frozenset(allow_secret or ()),
         by_reference=options.size(by_reference, "--by-reference"),
     )
     with progress.observer(quiet=quiet) as observer:

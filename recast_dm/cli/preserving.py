@@ -31,6 +31,7 @@ class Asked:
     performed: bool = True
     strict: bool = False
     by_reference: int = 0
+    allowed: frozenset[str] = frozenset()
 
 
 def preserve(directory: Path, output: Path, settings: execution.Settings, asked: Asked, observer: Observer) -> Capsule:
@@ -56,6 +57,7 @@ def preserve(directory: Path, output: Path, settings: execution.Settings, asked:
             perform=perform,
             by_reference=asked.by_reference,
             strict=asked.strict,
+            allowed=asked.allowed,
         )
         try:
             return capture(contents, output, view.say)
