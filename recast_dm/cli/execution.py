@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import recast_dm
 from recast_dm import config, reinterpret, runtimes, store
@@ -16,11 +17,11 @@ from recast_dm.backends.local import Local
 from recast_dm.capsule import MANIFEST, open_capsule
 from recast_dm.cli import limit, options, progress, view
 from recast_dm.engine.cache import StepCache
-from recast_dm.engine.command import RAW
 from recast_dm.engine.events import Observer
 from recast_dm.engine.rundir import INIT_FILES
 from recast_dm.errors import StorageError, UsageError, storage_error
 from recast_dm.model import Policy, Workflow
+from recast_dm.reinterpret.inputs import override
 from recast_dm.runtimes import Runtime
 from recast_dm.spec import remote, source
 
@@ -85,17 +86,18 @@ def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinte
         _refuse_for_capsules(opening)
         return reinterpret.of_capsule(open_capsule(path))
     fetch = options.fetcher(opening.allow_remote)
-    found = source.open_source(name, toplevel=opening.toplevel, example=opening.example, fetch=fetch)
+    found = source.open_source(name, toplevel=opening.toplevel, example=opening.example, fetch=fetch, raw=opening.raw)
     for note in found.notes:
         view.say(f"note: {note}")
-    found = replace(found, relaxations={**found.relaxations, **dict.fromkeys(opening.raw, (RAW,))})
-    if found.analysis is not None and opening.initdir is None and not opening.initfiles and not opening.raw:
-        return reinterpret.of_analysis(found.analysis, reinterpret.example_inputs(found.analysis))
     given = opening.initdir
     if given is not None and not given.is_dir():
         raise UsageError(f"{given} is not a directory", hint="--initdir names the directory with the init files")
     initdir = given.absolute() if given else _prepared(found, init_files, fetch)
-    subject = reinterpret.of_source(found, initdir)
+    if found.analysis is not None:
+        of_analysis = reinterpret.of_analysis(found.analysis, reinterpret.example_inputs(found.analysis))
+        subject = replace(of_analysis, initdir=initdir)
+    else:
+        subject = reinterpret.of_source(found, initdir)
     return subject if not opening.initfiles else _with_files(subject, opening.initfiles)
 
 
@@ -131,12 +133,12 @@ def _prepared(found: source.Source, place: Path | None, fetch: remote.Fetch | No
 def _with_files(subject: reinterpret.Subject, files: tuple[Path, ...]) -> reinterpret.Subject:
     from recast_dm.spec import shape, text
 
-    initdata = dict(subject.initdata)
+    given: dict[str, Any] = {}
     for file in files:
         node = text.read(file)
         shape.mapping(node, str(file))
-        initdata |= node.plain()
-    return replace(subject, initdata=initdata)
+        given |= node.plain()
+    return replace(subject, initdata=override(subject, given), overrides=given)
 
 
 def _refuse_for_capsules(opening: Opening) -> None:

@@ -200,6 +200,7 @@ def _execute(
         limit = read_limit(result_file(finished.directory, subject.results[LIMIT_RESULT]))
     published = subject.analysis.closure if subject.analysis else ()
     closure = compare(published, point.model, point.parameters, limit) if limit and point else ()
+    overrides = {**subject.overrides, **overrides}
     return Result(subject=subject, point=point, finished=finished, limit=limit, closure=closure, overrides=overrides)
 
 

@@ -20,8 +20,8 @@ class Subject:
     """A workflow with everything that it starts from.
 
     `pinned` are the images that a capsule names by their layers; what is not pinned is found by its name; `layout` is
-    the OCI layout with their bytes. `analysis`
-    is there for capsules and analyses, `capsule` for capsules. `identity` tells one subject from another.
+    the OCI layout with their bytes. `analysis` is there for capsules and analyses, `capsule` for capsules. `identity`
+    tells one subject from another. `overrides` are the init parameters that are not those it came with.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Subject:
     layout: Path | None = None
     analysis: Analysis | None = None
     capsule: Capsule | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def rules(self) -> tuple[Rule, ...]:
         """How the outputs of its runs are compared."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from recast_dm.spec.reference import Rule
 from recast_dm.spec.shape import did_you_mean
 
 MANIFEST = "recast.yml"
+RAW = ("compat: raw",)
+"""The relaxations of a stage in which values are substituted as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,17 @@ def load(
     example: str | None = None,
     fetch: remote.Fetch | None = None,
     manifest: text.Node | None = None,
+    raw: Collection[str] = (),
 ) -> Analysis:
     """The analysis in a directory. `workflow` names another specification file (a capsule's flattened one).
 
     `example` names one of its `example_inputs`, the first if it is left out. References to servers need a `fetch`.
-    `manifest` is its recast.yml, if that has been read. Raises SpecError with file:line:column.
+    `manifest` is its recast.yml, if that has been read; `raw` names more stages with `compat: raw`. Raises SpecError
+    with file:line:column.
     """
     root, document = _manifest(directory, manifest)
-    return _analysis(directory, root, document, workflow, example, fetch)
+    relaxations = {**_relaxations(document), **dict.fromkeys(raw, RAW)}
+    return _analysis(directory, root, document, workflow, example, fetch, relaxations)
 
 
 def workflow(directory: Path, *, fetch: remote.Fetch | None = None) -> tuple[text.Node, frozenset[str]]:
@@ -168,7 +173,7 @@ def _manifest(directory: Path, root: text.Node | None) -> tuple[text.Node, dict[
 
 def _relaxations(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     asked = document.get("steps", {})
-    return {stage: ("compat: raw",) for stage, each in asked.items() if each.get("compat") == "raw"}
+    return {stage: RAW for stage, each in asked.items() if each.get("compat") == "raw"}
 
 
 def _workflow(
@@ -194,8 +199,8 @@ def _analysis(
     workflow: Path | None,
     wanted: str | None,
     fetch: remote.Fetch | None,
+    relaxations: Mapping[str, tuple[str, ...]],
 ) -> Analysis:
-    relaxations = _relaxations(document)
     metadata = document.get("metadata", {})
     workflow_path, resolved = _workflow(directory, root, document, workflow, fetch)
     loaded = yadage.parse_workflow(resolved, raw_stages=frozenset(relaxations))

@@ -33,22 +33,22 @@ def check(
     Raises UsageError and RemoteError for what cannot be opened at all.
     """
     try:
-        opened = source.open_source(spec, toplevel=toplevel, example=example, fetch=fetch)
+        opened = source.open_source(spec, toplevel=toplevel, example=example, fetch=fetch, raw=raw)
     except SpecError as error:
-        return _all(spec, error, fetch)
+        return _all(spec, error, fetch, raw)
     names = {*opened.initdata, *(init or {})}
     if opened.analysis is not None and opened.analysis.signal is not None:
         names |= set(opened.analysis.signal.init)
-    _, problems = yadage.inspect(opened.root, raw_stages=frozenset({*opened.relaxations, *raw}), init=names or None)
+    _, problems = yadage.inspect(opened.root, raw_stages=frozenset(opened.relaxations), init=names or None)
     return Checked(problems.errors, problems.warnings)
 
 
-def _all(spec: str, first: SpecError, fetch: remote.Fetch | None) -> Checked:
+def _all(spec: str, first: SpecError, fetch: remote.Fetch | None, given: Collection[str]) -> Checked:
     """An analysis whose workflow has errors is opened no further than to its workflow, to see all of them."""
     directory = Path(spec) if Path(spec).is_dir() else Path(spec).parent
     try:
         root, raw = analysis.workflow(directory, fetch=fetch)
     except (SpecError, OSError):
         return Checked((first,), ())
-    _, problems = yadage.inspect(root, raw_stages=raw)
+    _, problems = yadage.inspect(root, raw_stages=raw.union(given))
     return Checked(problems.errors or (first,), problems.warnings)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -23,6 +24,7 @@ def open_source(
     toplevel: str | None = None,
     example: str | None = None,
     fetch: remote.Fetch | None = None,
+    raw: Collection[str] = (),
 ) -> Source:
     """Opens what `spec` names.
 
@@ -30,10 +32,17 @@ def open_source(
     - a workflow: `FILE`, `FILE#/POINTER` for a part of it, or an address;
     - with `toplevel`, a workflow that is found below it, as `yadage-run -t` does.
 
-    `example` names one of the `example_inputs` of a recast.yml. Nothing is fetched without `fetch`. Raises UsageError
-    for what is not there, SpecError with file:line:column, and RemoteError.
+    `example` names one of the `example_inputs` of a recast.yml, `raw` stages with `compat: raw` besides those that it
+    names. Nothing is fetched without `fetch`. Raises UsageError for what is not there, SpecError with
+    file:line:column, and RemoteError.
     """
-    name = str(spec)
+    found = _opened(str(spec), toplevel, example, fetch, raw)
+    return replace(found, relaxations={**found.relaxations, **dict.fromkeys(raw, analysis.RAW)})
+
+
+def _opened(
+    name: str, toplevel: str | None, example: str | None, fetch: remote.Fetch | None, raw: Collection[str]
+) -> Source:
     if toplevel is not None:
         _no_example(example)
         return _below(name, toplevel, fetch)
@@ -52,7 +61,7 @@ def open_source(
         _no_example(example)
         return _bare(found, pointer, fetch)
     manifest = _manifest(path) if path.is_dir() else path
-    return _file(manifest, example, fetch)
+    return _file(manifest, example, fetch, raw)
 
 
 def flatten(source: Source) -> str:
@@ -97,7 +106,7 @@ def _manifest(directory: Path) -> Path:
     raise UsageError(f"{directory} holds none of {names}", hint="name the file that holds the workflow")
 
 
-def _file(path: Path, example: str | None, fetch: remote.Fetch | None) -> Source:
+def _file(path: Path, example: str | None, fetch: remote.Fetch | None, raw: Collection[str]) -> Source:
     """A file, by what is in it."""
     root = text.read(path, os.path.relpath(path))
     keys = root.value if isinstance(root.value, Mapping) else {}
@@ -108,11 +117,11 @@ def _file(path: Path, example: str | None, fetch: remote.Fetch | None) -> Source
         _no_example(example)
         return reana.read(path, root, fetch=fetch)
     if path.name == analysis.MANIFEST and catalogue.is_analysis(path.parent, root):
-        return _analysis(path.parent, root, example, fetch)
+        return _analysis(path.parent, root, example, fetch, raw)
     if "spec" in keys:
         return catalogue.read(path, root, example=example, fetch=fetch)
     if path.name == analysis.MANIFEST:
-        return _analysis(path.parent, root, example, fetch)
+        return _analysis(path.parent, root, example, fetch, raw)
     if "$ref" in keys:
         return _bare(path, "", fetch)
     raise SpecError(
@@ -121,8 +130,10 @@ def _file(path: Path, example: str | None, fetch: remote.Fetch | None) -> Source
     )
 
 
-def _analysis(directory: Path, root: text.Node, example: str | None, fetch: remote.Fetch | None) -> Source:
-    loaded = analysis.load(directory, example=example, fetch=fetch, manifest=root)
+def _analysis(
+    directory: Path, root: text.Node, example: str | None, fetch: remote.Fetch | None, raw: Collection[str]
+) -> Source:
+    loaded = analysis.load(directory, example=example, fetch=fetch, manifest=root, raw=raw)
     return Source(
         kind="analysis",
         name=loaded.name,

@@ -304,6 +304,63 @@ class TestVerbs:
             assert name in cli("models", "describe", name)[1]
 
 
+class TestAnalysis:
+    """An analysis stays one, whatever options are given with it."""
+
+    @pytest.fixture
+    def toy(self, toy_directory) -> Path:
+        shutil.copytree(toy_directory, "toy")
+        return Path("toy")
+
+    @pytest.mark.parametrize(
+        ("words", "overrides"),
+        [
+            pytest.param((), {}, id="none"),
+            pytest.param(("--raw", "count"), {}, id="raw"),
+            pytest.param(("--inputs", "more.yml"), {"events": 500}, id="inputs"),
+            pytest.param(("--inputs", "more.yml", "-p", "events=700"), {"events": 700}, id="inputs-and-p"),
+            pytest.param(("--initdir", "files"), {}, id="initdir"),
+        ],
+    )
+    def test_it_runs_to_the_limit_of_its_example(self, cli, fake, toy, words, overrides):
+        Path("more.yml").write_text("events: 500\n")
+        shutil.copytree(toy / "data", "files")
+        if "--initdir" in words:
+            (toy / "data/toy.py").unlink()
+        code, out, err = cli("run", "toy", *words, "--workdir", "w", "--json")
+        assert (code, "Traceback" in err) == (0, False)
+        document = json.loads(out)
+        assert schemas.problem("limit-1", document) is None
+        assert (document["model"], document["parameters"]["m_med"]) == ("spin1-axial", 1000)
+        assert document["closure"]
+        assert document["overrides"] == overrides
+        initdata = json.loads(Path("w/run.json").read_bytes())["initdata"]
+        assert initdata == {"program": "toy.py", "seeds": [1, 2], "events": 1000, "m_med": 1000, "m_dm": 1} | overrides
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ("m_med: 2000", "the init parameter 'm_med' carries the signal"),
+            ("event: 500", "toy has no init parameter 'event'"),
+        ],
+    )
+    def test_a_file_may_give_what_p_may_give(self, cli, fake, toy, given, message):
+        Path("more.yml").write_text(given)
+        for words in (("--inputs", "more.yml"), ("-p", given.replace(": ", "="))):
+            code, out, _ = cli("run", "toy", *words, "--json")
+            assert (code, error_document(out)["message"]) == (2, message)
+        assert fake.runtime.jobs == []
+
+    def test_raw_lets_a_stage_be_what_it_could_not_be_otherwise(self, cli, fake, toy):
+        steps = (toy / "steps.yml").read_text()
+        (toy / "steps.yml").write_text(steps.replace("python3 {program} count", "python3 `echo {program}` count"))
+        assert cli("run", "toy", "--dry-run")[0] == 3
+        code, out, _ = cli("run", "toy", "--raw", "count", "--dry-run", "--json")
+        assert (code, json.loads(out)["relaxations"]) == (0, {"count": ["compat: raw"]})
+        assert cli("check", "toy", "--raw", "limit")[0] == 3
+        assert cli("check", "toy", "--raw", "count")[0] == 0
+
+
 class TestHelp:
     @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
     def test_every_verb_ends_in_two_examples_that_can_be_parsed(self, cli, verb):
