@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import strategies
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from recast_dm.engine import command
@@ -248,6 +248,7 @@ class TestInARealShell:
     @settings(max_examples=60, deadline=None)
     @given(value=strategies.hostile, other=strategies.hostile)
     def test_any_value_arrives_literally(self, shell, value, other):
+        assume("[" not in value + other)  # with a command behind it, that is refused
         got = words("{x} '{x}{y}' \"{y}:{x}\" {y}", {"x": value, "y": other}, shell=shell)
         assert got == [value, value + other, f"{other}:{value}", other]
 
