@@ -147,7 +147,9 @@ def difference(first: Side, second: Side) -> Difference:
     results = _results(first, second)
     if runs and not results:
         raise UsageError(_nothing(first, second))
-    changed = {name: (first.about[name], second.about[name]) for name in _ABOUT}
+    # a capsule keeps the parameters as they were written, a run all of them: the init parameters tell
+    told = {"parameters"} if capsules and runs else {"capsule"} if capsules else set()
+    about = {name: (first.about[name], second.about[name]) for name in _ABOUT if name not in told}
     more: dict[str, Any] = {}
     if len(capsules) == 2:
         more = _of_capsules(first, second, *capsules)
@@ -156,7 +158,7 @@ def difference(first: Side, second: Side) -> Difference:
     return Difference(
         first=first,
         second=second,
-        about=tuple(change for name, (a, b) in changed.items() for change in values(a, b, name)),
+        about=tuple(change for name, (a, b) in about.items() for change in values(a, b, name)),
         rules=tuple(_rules(first.rules or (), second.rules or ())),
         results=results,
         **more,

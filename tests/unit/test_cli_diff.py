@@ -251,7 +251,8 @@ class TestCapsules:
             {"path": "data/more", "change": "added"},
             {"path": "recast.yml", "change": "changed"},
         ]
-        assert [each["name"] for each in found["about"]] == ["capsule", "initdata.events"]
+        assert [each["name"] for each in found["about"]] == ["initdata.events"]
+        assert found["first"]["id"] != found["second"]["id"]
         (rule,) = found["rules"]
         assert (rule["before"]["compare"], rule["after"]["compare"]) == ("exact", "limit")
 
@@ -273,9 +274,9 @@ class TestCapsules:
         keep(capsule, run(capsule, Path("first")))
         run(capsule, Path("second"))
         for words in (("a.capsule", "second"), ("second", "a.capsule")):
-            code, out, _ = cli("diff", *words)
-            assert code == 0
-            assert out.endswith("\n1 of 1 outputs agree\n")
+            found = document(cli, "diff", *words)
+            assert [each["name"] for each in found["about"]] == ["capsule"]  # it was run before it had outputs
+            assert cli("diff", *words)[1].endswith("\n1 of 1 outputs agree\n")
         run(capsule, Path("third"), events=10)
         code, out, _ = cli("diff", "a.capsule", "third")
         assert code == 5
