@@ -10,7 +10,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from recast_dm.capsule import documents, layout
+from recast_dm.capsule import layout
 from recast_dm.capsule.compare import Agreement, compare_outputs
 from recast_dm.capsule.opening import Capsule
 from recast_dm.engine import difference as work
@@ -22,8 +22,6 @@ from recast_dm.spec.analysis import rules_of
 from recast_dm.spec.reference import Rule, rule_of, rules_in
 
 Change: TypeAlias = Literal["added", "removed", "changed"]
-REFERENCE = "data/reference"
-"""Where a capsule keeps the outputs of its reference run; capsules of format 1 have none."""
 LONGEST = 20_000
 """Lines of a specification up to which the lines that differ are looked for."""
 _ABOUT = ("analysis", "capsule", "model", "parameters", "initdata")
@@ -69,7 +67,6 @@ class Side:
     rules: tuple[Rule, ...] | None
     outputs: Path | None
     capsule: Capsule | None = None
-    manifest: Mapping[str, Any] = field(default_factory=dict)
     run: Run | None = None
 
 
@@ -98,9 +95,8 @@ class Difference:
 
 def of_capsule(capsule: Capsule) -> Side:
     """A capsule that was opened, so that its files are what its manifest says."""
-    manifest = documents.read(capsule.path / layout.MANIFEST)
-    example = manifest["example"]
-    outputs = capsule.path / REFERENCE
+    example = capsule.manifest["example"]
+    outputs = capsule.path / layout.REFERENCE
     return Side(
         kind="capsule",
         path=capsule.path,
@@ -112,18 +108,17 @@ def of_capsule(capsule: Capsule) -> Side:
             "parameters": example["parameters"],
             "initdata": example["initdata"],
         },
-        rules=_captured_rules(capsule, manifest),
+        rules=_captured_rules(capsule),
         outputs=outputs if outputs.is_dir() else None,
         capsule=capsule,
-        manifest=manifest,
     )
 
 
-def _captured_rules(capsule: Capsule, manifest: Mapping[str, Any]) -> tuple[Rule, ...]:
+def _captured_rules(capsule: Capsule) -> tuple[Rule, ...]:
     """The rules that were captured, with all their numbers; capsules of format 1 have those of their analysis only."""
-    said = manifest.get("reference")
-    said = said.get("rules") if isinstance(said, dict) else said
-    return rules_of(capsule.analysis) if said is None else rules_in(said, str(capsule.path / layout.MANIFEST))
+    if "reference" not in capsule.manifest:
+        return rules_of(capsule.analysis)
+    return rules_in(capsule.manifest["reference"]["rules"], str(capsule.path / layout.MANIFEST))
 
 
 def of_run(run: Run) -> Side:
@@ -152,7 +147,7 @@ def difference(first: Side, second: Side) -> Difference:
     about = {name: (first.about[name], second.about[name]) for name in _ABOUT if name not in told}
     more: dict[str, Any] = {}
     if len(capsules) == 2:
-        more = _of_capsules(first, second, *capsules)
+        more = _of_capsules(*capsules)
     if len(runs) == 2:
         more = _of_runs(*runs)
     return Difference(
@@ -231,13 +226,13 @@ def _nothing(first: Side, second: Side) -> str:
 # --- capsules --------------------------------------------------------------------------------------------------------
 
 
-def _of_capsules(first: Side, second: Side, before: Capsule, after: Capsule) -> dict[str, Any]:
+def _of_capsules(before: Capsule, after: Capsule) -> dict[str, Any]:
     return {
         "stages": tuple(_stages(before.analysis.workflow.source, after.analysis.workflow.source)),
-        "workflow": tuple(_unified(first, second)),
+        "workflow": tuple(_unified(before, after)),
         "images": tuple(image_changes(before.images, after.images)),
-        "sizes": {**_sizes(first.manifest), **_sizes(second.manifest)},
-        "inputs": tuple(_files(first.manifest, second.manifest)),
+        "sizes": {**_sizes(before.manifest), **_sizes(after.manifest)},
+        "inputs": tuple(_files(before.manifest, after.manifest)),
     }
 
 
@@ -254,14 +249,14 @@ def _named(old: Mapping[str, Any], new: Mapping[str, Any], differ: Callable[[Any
             yield Named(name, "changed")
 
 
-def _unified(first: Side, second: Side) -> Iterator[str]:
+def _unified(before: Capsule, after: Capsule) -> Iterator[str]:
     """The lines of the flattened specification that differ, as `diff -u` says it."""
-    one, other = (side.path / side.manifest["workflow"] for side in (first, second))
-    before, after = (place.read_text(encoding="utf-8").splitlines() for place in (one, other))
-    if before != after and max(len(before), len(after)) > LONGEST:
+    one, other = (capsule.path / capsule.manifest["workflow"] for capsule in (before, after))
+    old, new = (place.read_text(encoding="utf-8").splitlines() for place in (one, other))
+    if old != new and max(len(old), len(new)) > LONGEST:
         yield f"(longer than {LONGEST} lines: `diff -u` shows what differs)"
     else:
-        yield from difflib.unified_diff(before, after, str(one), str(other), lineterm="")
+        yield from difflib.unified_diff(old, new, str(one), str(other), lineterm="")
 
 
 def image_changes(before: Iterable[Image], after: Iterable[Image]) -> Iterator[ImageChange]:

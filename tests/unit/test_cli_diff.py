@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import localruns
 import looking
+import preserving
 import pytest
 from looking import document, refused
 from workbench import TOY_IMAGE, Seen, rewrite, toy
 
-from recast_dm import reinterpret, schemas, store
+from recast_dm import reinterpret, schemas
 from recast_dm.backends.local import Local
-from recast_dm.capsule import Capsule, layout
-from recast_dm.capsule import capture as capture_capsule
+from recast_dm.capsule import Capsule
 from recast_dm.capsule import difference as differences
-from recast_dm.capsule.outputs import named
+from recast_dm.capsule.capture import Reference
 from recast_dm.engine import history
+from recast_dm.images.blobs import Blobs
+from recast_dm.images.fake import FakeSource
+from recast_dm.images.layout import Stored
 from recast_dm.model import Image
+from recast_dm.reinterpret import preserve
 from recast_dm.runtimes.fake import FakeRuntime
 from recast_dm.spec import analysis
 from recast_dm.spec.reference import Rule
@@ -147,51 +151,53 @@ class TestRuns:
 
 
 @pytest.fixture
-def capture(toy_directory, tmp_path, bench) -> Callable[..., Capsule]:
-    """Captures the toy analysis, changed or not."""
+def backend() -> Local:
+    return Local(runtime=FakeRuntime({TOY_IMAGE: toy}), jobs=2, cache=None)
 
-    def capture(name: str, change: Change = lambda _: None, **initdata: Any) -> Capsule:
+
+@pytest.fixture
+def capture(toy_directory, tmp_path, backend) -> Callable[..., Capsule]:
+    """Captures the toy analysis, changed or not, with its reference run or without."""
+
+    def capture(
+        name: str, change: Change = lambda _: None, *, performed: bool = False, source: Any = None, **initdata: Any
+    ) -> Capsule:
         place = tmp_path / "src" / name
         shutil.copytree(toy_directory, place, ignore=shutil.ignore_patterns("__pycache__"))
         change(place)
         loaded = analysis.load(place)
         example = {**loaded.example.initdata, "m_med": 1000.0, "m_dm": 1.0, **initdata}
-        target = tmp_path / f"{name}.capsule"
-        return capture_capsule(loaded, target, lookup=bench.runtime.image, example=example, runtime="fake 1")
+
+        def perform(_: Path) -> Reference:
+            subject = reinterpret.of_analysis(loaded, example)
+            done = reinterpret.run(subject, backend, tmp_path / f"reference-{name}", Seen())
+            return preserve.reference_of(subject, done.finished)
+
+        return preserving.capture(
+            place,
+            tmp_path / f"{name}.capsule",
+            source or FakeSource([TOY_IMAGE]),
+            tmp_path / "images",
+            example,
+            perform=perform if performed else None,
+        )
 
     return capture
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch) -> Callable[..., Path]:
+def run(tmp_path, backend, monkeypatch) -> Callable[..., Path]:
     """Runs a capsule or an analysis below the temporary directory."""
     monkeypatch.chdir(tmp_path)
 
     def run(subject: Capsule | analysis.Analysis, directory: Path, **overrides: Any) -> Path:
-        opened = (
-            reinterpret.of_capsule(subject)
-            if isinstance(subject, Capsule)
-            else reinterpret.of_analysis(subject, reinterpret.example_inputs(subject))
-        )
-        backend = Local(runtime=FakeRuntime({TOY_IMAGE: toy}), jobs=2, cache=None)
+        if isinstance(subject, Capsule):
+            opened = reinterpret.of_capsule(subject)
+        else:
+            opened = reinterpret.of_analysis(subject, reinterpret.example_inputs(subject))
         return reinterpret.run(opened, backend, directory, Seen(), overrides).finished.directory
 
     return run
-
-
-def keep(capsule: Capsule, run: Path) -> None:
-    """Puts the outputs of a run into a capsule as its reference, and the manifest right again."""
-    for name, (_, path) in named(analysis.rules_of(capsule.analysis), run).items():
-        place = capsule.path / differences.REFERENCE / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-
-    def change(manifest: dict[str, Any]) -> None:
-        tree = store.tree_of(capsule.path / "data")
-        manifest["files"] = [{**file.document(), "path": f"data/{file.path}"} for file in tree.files]
-        manifest["digest"] = layout.digest(manifest)
-
-    rewrite(capsule.path / layout.MANIFEST, change)
 
 
 def edit(file: str, old: str, new: str) -> Change:
@@ -261,8 +267,7 @@ class TestCapsules:
             "recast.yml", "closure:", "reference:\n- {path: limit/limit.json, compare: limit, rtol: 0.2}\nclosure:"
         )
         for name, events in (("a", 1000), ("b", 1000), ("c", 1001), ("d", 10)):
-            capsule = capture(name, rule, events=events)
-            keep(capsule, run(capsule, Path(f"run-{name}")))
+            capture(name, rule, performed=True, events=events)
         assert document(cli, "diff", "a.capsule", "b.capsule")["results"][0]["measure"] == "identical"
         found = document(cli, "diff", "a.capsule", "c.capsule")["results"][0]
         assert (found["path"], found["bound"]) == ("limit/limit.json", 0.2)
@@ -270,12 +275,11 @@ class TestCapsules:
         assert document(cli, "diff", "a.capsule", "d.capsule", code=5)["agrees"] is False
 
     def test_a_capsule_and_its_rerun(self, cli, capture, run):
-        capsule = capture("a")
-        keep(capsule, run(capsule, Path("first")))
+        capsule = capture("a", performed=True)
         run(capsule, Path("second"))
         for words in (("a.capsule", "second"), ("second", "a.capsule")):
             found = document(cli, "diff", *words)
-            assert [each["name"] for each in found["about"]] == ["capsule"]  # it was run before it had outputs
+            assert found["about"] == []
             assert cli("diff", *words)[1].endswith("\n1 of 1 outputs agree\n")
         run(capsule, Path("third"), events=10)
         code, out, _ = cli("diff", "a.capsule", "third")
@@ -335,18 +339,21 @@ class TestImages:
         one = self.image("x", "a")
         assert list(differences.image_changes([one], [replace(one, image_id="sha256:y")])) == []
 
-    def test_sizes_and_layers_are_shown(self, cli, capture, bench, monkeypatch, tmp_path):
+    def test_sizes_and_layers_are_shown(self, cli, capture):
+        class Rebuilt(FakeSource):
+            """The image of that name is another one."""
+
+            def take(self, references: Sequence[str], shared: Blobs) -> dict[str, Stored]:
+                (other,) = super().take(["other:1"], shared).values()
+                return {each: replace(other, image=replace(other.image, reference=each)) for each in references}
+
         capture("a")
-        real = bench.runtime.image
-
-        def other(reference: str) -> Any:
-            found = real(reference)
-            return None if found is None else replace(found, diff_ids=(*found.diff_ids, "sha256:" + "1" * 64))
-
-        monkeypatch.setattr(bench.runtime, "image", other)
-        capture("b")
+        capture("b", source=Rebuilt(["other:1"]))
         (image,) = document(cli, "diff", "a.capsule", "b.capsule")["images"]
-        assert [layer["diff_id"] for layer in image["added"]] == ["sha256:" + "1" * 64]
-        assert image["added"][0]["size"] is None
-        assert len(image["common"]) == len(real(TOY_IMAGE).diff_ids)
-        assert "  added   sha256:111111111111" in cli("diff", "a.capsule", "b.capsule")[1]
+        assert (image["reference"], image["change"], image["common"]) == (TOY_IMAGE, "changed", [])
+        (added,) = image["added"]
+        assert added["size"] > 0
+        assert (
+            f"  added    {added['diff_id'][:19]}  {added['size'] / 1000:.1f} kB"
+            in cli("diff", "a.capsule", "b.capsule")[1]
+        )
