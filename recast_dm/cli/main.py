@@ -29,6 +29,7 @@ from recast_dm.cli import (
     logs,
     ls,
     models,
+    new,
     rerun,
     run,
     status,
@@ -78,6 +79,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("new", rich_help_panel="Preserve")(new.new)
 app.command("capture", rich_help_panel="Preserve")(capture.capture)
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)

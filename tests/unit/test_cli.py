@@ -22,6 +22,7 @@ from recast_dm.images import sources
 from recast_dm.images.fake import FakeSource
 
 VERBS = (
+    ["new"],
     ["capture"],
     ["flatten"],
     ["run"],
