@@ -7,15 +7,25 @@ from typing import Annotated, Any
 
 import typer
 
-from recast_dm.cli import options, view
+from recast_dm.cli import options, tracing, view
 
 
 def capture(
-    analysis: Annotated[Path, typer.Argument(metavar="ANALYSIS", help="A directory with a recast.yml.")],
+    ctx: typer.Context,
+    analysis: Annotated[
+        str | None, typer.Argument(metavar="ANALYSIS", help="A directory with a recast.yml.", show_default=False)
+    ] = None,
     output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="X.capsule", help="Where the capsule goes; also X.capsule.zip|.tar."),
-    ],
+        Path | None,
+        typer.Option(
+            *("-o", "--output"),
+            metavar="X.capsule",
+            help="Where the capsule goes; also X.capsule.zip|.tar.",
+            show_default=False,
+        ),
+    ] = None,
+    trace: tracing.Trace = False,
+    again: tracing.Again = None,
     images: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,8 +57,12 @@ def capture(
     \b
     Examples:
       recast-dm capture my-search -o my-search.capsule
-      recast-dm capture specs/my-search -o build/my-search.capsule.zip --json
+      recast-dm capture --trace -- ./run_analysis.sh data.csv
     """
+    if trace or again:
+        tracing.trace([*([analysis] if analysis else []), *ctx.args], output, again or (), json=json)
+        return
+    directory, output = tracing.untraced(analysis, output, ctx.args)
     from recast_dm.cli import preserving, progress
     from recast_dm.cli.execution import Settings
 
@@ -63,7 +77,7 @@ def capture(
         by_reference=options.size(by_reference, "--by-reference"),
     )
     with progress.observer(quiet=quiet) as observer:
-        capsule = preserving.preserve(analysis, output, settings, asked, observer)
+        capsule = preserving.preserve(directory, output, settings, asked, observer)
     _show(capsule, json=json)
 
 

@@ -80,7 +80,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("new", rich_help_panel="Preserve")(new.new)
-app.command("capture", rich_help_panel="Preserve")(capture.capture)
+app.command("capture", rich_help_panel="Preserve", context_settings={"allow_extra_args": True})(capture.capture)
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)
 app.command("flatten", rich_help_panel="Preserve")(flatten.flatten)
