@@ -218,6 +218,9 @@ class _Tree:
         command.redirections = tuple(self._redirections(process, command))
         command.reads_pipe = _pipe(process.files.get(0))
         command.writes_pipes = frozenset(filter(None, (_pipe(process.files.get(n)) for n in (1, 2))))
+        for number in (1, 2):
+            if _pipe(process.files.get(number)):
+                process.files[number].writer = command
         process.command, process.is_shell = command, False
         self.traced.commands.append(command)
 
@@ -226,7 +229,7 @@ class _Tree:
         seen: dict[int, int] = {}
         for number, opened in sorted(process.files.items()):
             if id(opened) in seen and number < 10:
-                if opened.by_shell or _pipe(opened):
+                if opened.by_shell or (_pipe(opened) and number <= 2):  # further ends of a pipe were left open
                     yield Redirection(number, ">&", str(seen[id(opened)]))
                 continue
             if number < 10:

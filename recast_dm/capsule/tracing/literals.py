@@ -82,7 +82,8 @@ def _split(
     pieces: list[str | Placeholder] = []
     for n, parts in enumerate(zip(*split, strict=True)):
         if len(set(parts)) == 1:
-            pieces.append(parts[0])
+            before = pieces.pop() if pieces and isinstance(pieces[-1], str) else ""
+            pieces.append(f"{before}{parts[0]}")
             continue
         if parts not in names:
             near = next((part for part in reversed(split[0][:n]) if re.search(r"[A-Za-z]", part)), label)

@@ -109,8 +109,9 @@ def _files(traced: commands.Traced, flow: steps.Flow, there: frozenset[str], wor
         found.append(
             f"the network was used ({', '.join(list(connections)[:5])}): steps have none; fetch it into data/ before"
         )
-    inside = (f"{working}/", "/tmp/", "/dev/")  # noqa: S108  # nobody looks for results there
-    if beyond := sorted({path for step in flow.steps for path in step.outputs if not path.startswith(inside)}):
+    inside = (f"{working}/", "/dev/")
+    written = {path for step in flow.steps for path in step.outputs if not path.startswith(inside)}
+    if beyond := sorted(path for path in written if Path(path).exists()):
         found.append(f"{len(beyond)} files were written outside of this directory: {', '.join(beyond[:5])}")
     changed = {path for step in flow.steps for path, use in step.uses.items() if use.changed and use.producer is None}
     return [
