@@ -46,7 +46,7 @@ def trace(command: Sequence[str], output: Path | None, again: Sequence[str], *, 
         others = [shlex.split(words) for words in again]
     except ValueError as error:
         raise UsageError(f"--again is no list of words: {error}") from None
-    target = output or Path(f"{Path(command[0]).stem}-draft")
+    target = output or Path(f"{tracing.name_of(command)}-draft")
     document = tracing.trace(command, others, target, config.environment())
     if json:
         view.document(document)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ensurepip
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -138,3 +142,52 @@ def test_the_draft_gives_what_the_script_gave(docker: Docker, place: Path, tmp_p
     assert document["parameters"]["scale"] == 5
     recast("run", "draft", "-p", "scale=9", "--workdir", "other", "--no-cache", "--quiet", cwd=tmp_path)
     assert json.loads(outputs(tmp_path / "other", document)["out/fit.json"])["sum"] == 6 * 9 * 2.5
+
+
+TOOL = """#!/bin/sh
+echo "tool: $(cat "$1")"
+"""
+
+
+def wheel(place: Path) -> None:
+    """A distribution as an index would give it."""
+    files = {
+        "tally/__init__.py": "def total(values):\n    return sum(values)\n",
+        "tally-1.5.dist-info/METADATA": "Metadata-Version: 2.1\nName: tally\nVersion: 1.5\n",
+        "tally-1.5.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, "tally-1.5.dist-info/RECORD"))
+    with zipfile.ZipFile(place / "tally-1.5-py3-none-any.whl", "w") as archive:
+        for name, text in {**files, "tally-1.5.dist-info/RECORD": record}.items():
+            archive.writestr(name, text)
+
+
+def test_distributions_by_name_and_programs_from_elsewhere(docker: Docker, tmp_path: Path) -> None:
+    """A virtual environment with a distribution, and a program of nobody's: both are in the image."""
+    work = tmp_path / "work"
+    work.mkdir()
+    wheel(tmp_path)
+    places = (Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels"))  # Debian moves it
+    pip = next(found for place in places for found in place.glob("pip-*.whl"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", work / ".venv"], check=True)
+    install = [work / ".venv/bin/python", pip / "pip", "install", "--no-index", tmp_path / "tally-1.5-py3-none-any.whl"]
+    subprocess.run([*install, "--quiet", "--disable-pip-version-check"], check=True)
+    with tempfile.TemporaryDirectory(dir="/opt") as elsewhere:
+        tool = Path(elsewhere) / "my tool"
+        tool.write_text(TOOL)
+        tool.chmod(0o755)
+        (work / "in.txt").write_text("1\n2\n")
+        program = "import tally; print(tally.total(map(int, open('in.txt'))))"
+        (work / "run.sh").write_text(f'.venv/bin/python -c "{program}" > sum.txt\n"{tool}" sum.txt > said.txt\n')
+        document = json.loads(recast("capture", "--trace", "-o", "../draft", "--json", "--", "sh", "run.sh", cwd=work))
+        draft = tmp_path / "draft"
+        assert document["distributions"] == [{"name": "tally", "version": "1.5"}]
+        assert (draft / "requirements.txt").read_text() == "tally==1.5\n"
+        assert (draft / f"context/root{tool}").read_text() == TOOL
+    (draft / "wheels").mkdir()
+    for found in (pip, tmp_path / "tally-1.5-py3-none-any.whl"):
+        shutil.copy(found, draft / "wheels")
+    build(draft)
+    assert json.loads(recast("check", "draft", "--json", cwd=tmp_path))["errors"] == []
+    recast("run", "draft", "--workdir", "run", "--no-cache", "--quiet", cwd=tmp_path)
+    assert outputs(tmp_path / "run", document) == {"sum.txt": b"3\n", "said.txt": b"tool: 3\n"}

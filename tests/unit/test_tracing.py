@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -129,9 +132,18 @@ def test_directories_variables_and_odd_names(traced, work):
 def test_a_name_that_shows_in_an_output_stays(traced, work):
     (work / "data.csv").write_text("1\n")
     _, cmds = traced('wc -l "$PWD/data.csv" > n1; wc -l data.csv > n2; wc -l < data.csv > n3')
-    assert "ln -s {data_csv} data.csv" in cmds["wc_2"]
+    assert "cp {data_csv} data.csv" in cmds["wc_2"]
     assert cmds["wc_2"][-2:] == ["wc -l data.csv > {n2}", "rm -f data.csv"]
     assert cmds["wc_3"][-1] == "wc -l < {data_csv} > {n3}"
+
+
+@needs_strace
+def test_a_large_input_is_linked(traced, work):
+    with (work / "large").open("wb") as file:
+        file.truncate(300 * 1024**2)
+    _, cmds = traced("sh -c 'head -c 3 large > out'")
+    assert "ln -s {large} large" in cmds["sh"]
+    assert cmds["sh"][-1] == "rm -f large"
 
 
 @needs_strace
@@ -142,7 +154,7 @@ def test_programs_of_the_directory_are_copied_and_listed(traced, work):
     (work / "settings.json").write_text("3")
     document, cmds = traced(f"{sys.executable} tools/one.py")
     assert "cp /analysis/tools/two.py tools/two.py" in cmds["one"]
-    assert "ln -s {settings_json} settings.json" in cmds["one"]
+    assert "cp {settings_json} settings.json" in cmds["one"]
     assert "python3 tools/one.py" in cmds["one"]
     copied = {each["to"] for each in document["copied"]}
     assert copied == {
@@ -189,11 +201,28 @@ def test_runs_that_differ_in_their_commands_are_not_compared(traced, work):
 
 
 @needs_strace
+def test_an_input_that_the_script_itself_overwrites_is_reported(traced, work):
+    (work / "data").write_text("1\n")
+    document, _ = traced("sort data > out; echo 2 > data")
+    assert any("data was there before and was changed" in finding for finding in document["findings"])
+
+
+@needs_strace
 def test_an_exit_code_that_the_script_did_not_mind_is_accepted(traced, work):
     (work / "data").write_text("b\n")
     document, cmds = traced("grep -c a data > n || true")
     assert cmds["grep"][-1] == "grep -c a {data} > {n} || [ $? -eq 1 ]"
     assert any("exit code 1" in finding for finding in document["findings"])
+
+
+@needs_strace
+def test_another_run_changes_nothing_of_the_first(traced, work):
+    (work / "data").write_text("1\n")
+    script = 'wc -l "$1" > n; if [ "$2" = gone ]; then echo other > data; echo > n; fi'
+    document, cmds = traced(script, "data", again=("data gone",))
+    assert (Path("../draft/data") / "data").read_text() == "1\n"
+    assert "cp {data} data" in cmds["wc"], "the first run's output shows the name"
+    assert document["copied"][0]["size"] == 2
 
 
 # --- what must not happen --------------------------------------------------------------------------------------------
@@ -250,6 +279,33 @@ def test_nothing_is_drafted(work, script, code, message, capsys):
     assert message in said.err
     assert said.out == ""
     assert sorted(path.name for path in work.parent.iterdir()) == ["home", "work"]
+
+
+@needs_strace
+def test_a_name_that_is_not_utf8_is_refused(work, capsys):
+    (work / "run.sh").write_bytes(b"echo x > out; cp out $(printf 'a\\377')\n")
+    assert main(["capture", "--trace", "-o", "../draft", "--", "sh", "run.sh"]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+    assert not Path("../draft").exists()
+
+
+@needs_strace
+def test_ctrl_c_ends_the_script_too(work):
+    (work / "run.sh").write_text("echo $$ > pid; exec sleep 60\n")
+    words = [sys.executable, "-m", "recast_dm", "capture", "--trace", "-o", "../draft", "--", "sh", "run.sh"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not ((work / "pid").exists() and (work / "pid").read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert b"interrupted" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    script = Path("/proc") / (work / "pid").read_text().strip()
+    while script.exists() and "State:\tZ" not in (script / "status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not Path("../draft").exists()
 
 
 def test_words_that_cannot_be(work, capsys, monkeypatch):

@@ -6,6 +6,6 @@ running ─▶ strace: typed calls ─▶ commands: what the script started ─�
                                                                     draft + dockerfile ─▶ writing
 """
 
-from recast_dm.capsule.tracing.trace import trace
+from recast_dm.capsule.tracing.trace import name_of, trace
 
-__all__ = ["trace"]
+__all__ = ["name_of", "trace"]

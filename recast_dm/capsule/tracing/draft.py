@@ -1,7 +1,7 @@
 """The draft: yadage stages of traced steps, and what has to be copied for them.
 
 A step runs in its work directory, where everything lies as it did when the script ran: programs are copied there,
-inputs that a command finds by itself are linked, inputs and outputs that are named on a command line are parameters.
+inputs that a command finds by itself, too; inputs and outputs that are named on a command line are parameters.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 
 from recast_dm.capsule.tracing import provenance
 from recast_dm.capsule.tracing.commands import Command, Traced
+from recast_dm.capsule.tracing.facts import Facts
 from recast_dm.capsule.tracing.literals import TEXT, Literals
-from recast_dm.capsule.tracing.provenance import Machine, Owner
+from recast_dm.capsule.tracing.provenance import Owner
 from recast_dm.capsule.tracing.steps import Flow, Step, Use
 from recast_dm.capsule.tracing.words import BUILTIN, Pieces, Placeholder, identifier, printing, quoted, replaced, word
 from recast_dm.errors import UsageError
@@ -24,8 +25,8 @@ HERE = Placeholder("here")
 CODE = "/analysis"
 """Where the image has the programs that lay in the script's directory."""
 TEMPORARY = ("/tmp/", "/var/tmp/")  # noqa: S108  # the container's: a step can write there, and nobody sees it later
-SHOWS = 16 * 1024 * 1024
-"""Bytes of an output that is searched for the name of an input."""
+LARGE = 256 * 1024 * 1024
+"""Bytes of an input that is not copied for a command that finds it by itself."""
 
 
 @dataclass(slots=True)
@@ -50,19 +51,19 @@ class Draft:
     findings: list[str] = field(default_factory=list)
 
 
-def draft(traced: Traced, flow: Flow, literals: Literals, machine: Machine, name: str, image: str) -> Draft:
+def draft(traced: Traced, flow: Flow, literals: Literals, facts: Facts, name: str, image: str) -> Draft:
     """The draft of a traced script. Raises UsageError where it wrote nothing that could be a result."""
-    return _Drafter(traced, flow, literals, machine, Draft(name, image)).draft()
+    return _Drafter(traced, flow, literals, facts, Draft(name, image)).draft()
 
 
 class _Drafter:
-    def __init__(self, traced: Traced, flow: Flow, literals: Literals, machine: Machine, into: Draft) -> None:
-        self._traced, self._flow, self._literals, self._machine, self._draft = traced, flow, literals, machine, into
-        self._top = traced.cwd
+    def __init__(self, traced: Traced, flow: Flow, literals: Literals, facts: Facts, into: Draft) -> None:
+        self._traced, self._flow, self._literals, self.facts, self._draft = traced, flow, literals, facts, into
+        self.top = traced.cwd
         self._numbers = {id(command): n for n, command in enumerate(traced.commands)}
-        self._stages: dict[int, str] = {}
+        self.stages: dict[int, str] = {}
         self._files: dict[str, str] = {}  # init files by their paths: the init parameters
-        self._published: dict[tuple[int, str], str] = {}
+        self.published: dict[tuple[int, str], str] = {}
         self._secrets = {
             key: value
             for key, value in traced.inherited.items()
@@ -78,13 +79,13 @@ class _Drafter:
             )
         self._draft.initdata.update(self._literals.values)
         for n, step in kept.items():
-            self._stages[n] = identifier(_called(step), self._stages.values(), "step")
+            self.stages[n] = identifier(_called(step), self.stages.values(), "step")
         for n, step in kept.items():
             self._stage(n, step)
             self._draft.results += [
-                f"{self._stages[n]}/{self._inside(path)}"
+                f"{self.stages[n]}/{self.inside(path)}"
                 for path in step.wanted
-                if self._flow.last.get(path) == n and self._relative(path) and Path(path).exists()
+                if self._flow.last.get(path) == n and self._relative(path) and self.facts.exists(path)
             ]
         used = {name for stage in self._draft.stages for name in _init_parameters(stage)}
         for name in set(self._draft.initdata) - used:
@@ -97,21 +98,24 @@ class _Drafter:
 
     def _relative(self, path: str) -> str | None:
         """A path below the script's directory."""
-        return path.removeprefix(f"{self._top}/") if path.startswith(f"{self._top}/") else None
+        return path.removeprefix(f"{self.top}/") if path.startswith(f"{self.top}/") else None
 
-    def _inside(self, path: str) -> str:
+    def inside(self, path: str) -> str:
         """Where a step leaves a file, in its work directory."""
         return self._relative(path) or f"outside{path}"
 
     def _stage(self, n: int, step: Step) -> None:
         room = _Room(self, n, step)
         script = room.script()
-        name = self._stages[n]
-        producers = sorted({use.producer for use in step.uses.values() if use.producer in self._stages})
+        texts = [script, *room.parameters.values(), *self._draft.initdata.values()]
+        if any("\ud800" <= character <= "\udfff" for text in texts for character in str(text)):
+            raise UsageError("a name in the trace is not UTF-8: no specification can hold it", hint="rename the file")
+        name = self.stages[n]
+        producers = sorted({use.producer for use in step.uses.values() if use.producer in self.stages})
         self._draft.stages.append(
             {
                 "name": name,
-                "dependencies": [self._stages[producer] for producer in producers] or ["init"],
+                "dependencies": [self.stages[producer] for producer in producers] or ["init"],
                 "scheduler": {
                     "scheduler_type": "singlestep-stage",
                     "parameters": room.parameters,
@@ -131,17 +135,17 @@ class _Drafter:
     def source(self, use: Use) -> str:
         """What a file is to the draft: `data`, `code`, `image`; or nothing that has to be brought along."""
         path = provenance.source(use.path)
-        owner = self._machine.owner(path)
+        owner = self.facts.owner(path)
         if owner.kind in ("package", "distribution", "interpreter"):
             if not (owner.kind == "distribution" and provenance.is_startup(path)):
                 self._draft.owners[owner] = None
             return ""
-        if owner.kind == "machine" or not Path(path).is_file():
+        if owner.kind == "machine" or not self.facts.is_file(path):
             return self._absent(use, path) if owner.kind == "nobody" else ""
         if owner.kind in ("secret", "personal"):
             self._draft.not_copied[path] = owner.kind
             return ""
-        return self._program_file(path) if provenance.is_code(path) else self._init_file(path)
+        return self._program_file(path) if self.facts.is_code(path) else self._init_file(path)
 
     def _program_file(self, path: str) -> str:
         self._interpreter(path)
@@ -156,15 +160,15 @@ class _Drafter:
 
     def _interpreter(self, path: str) -> None:
         """The kernel starts what `#!` names: no traced process opens it."""
-        interpreter = provenance.interpreter(path)
-        owner = self._machine.owner(interpreter) if interpreter else Owner("nobody")
+        interpreter = self.facts.interpreter(path)
+        owner = self.facts.owner(interpreter) if interpreter else Owner("nobody")
         if owner.kind in ("package", "distribution", "interpreter"):
             self._draft.owners[owner] = None
 
     def _absent(self, use: Use, path: str) -> str:
-        if not Path(path).exists():
+        if not self.facts.exists(path):
             self.finding(f"{self.shown(path)} was read, and is gone now: the draft lacks it")
-        elif use.producer is None and not Path(path).is_dir():
+        elif use.producer is None and not self.facts.is_directory(path):
             self.finding(f"{self.shown(path)} is no regular file: the draft lacks it")
         return ""
 
@@ -182,10 +186,10 @@ class _Drafter:
         """Where a stage takes a file from."""
         if use.producer is None:
             return {"step": "init", "output": self._files[provenance.source(use.path)]}
-        return {"step": self._stages[use.producer], "output": self._published[use.producer, use.path]}
+        return {"step": self.stages[use.producer], "output": self.published[use.producer, use.path]}
 
     def publish(self, n: int, path: str, name: str) -> None:
-        self._published[n, path] = name
+        self.published[n, path] = name
 
     # --- texts -------------------------------------------------------------------------------------------------------
 
@@ -196,7 +200,7 @@ class _Drafter:
             if any(isinstance(piece, str) and value in piece for piece in found):
                 self.finding(f"a command got the value of {key}, which is a secret: the draft says REMOVED instead")
                 found = tuple(p.replace(value, "REMOVED") if isinstance(p, str) else p for p in found)
-        return replaced(found, self._top, HERE)
+        return replaced(found, self.top, HERE)
 
     def hidden(self, key: str, value: str) -> bool:
         """Whether a variable may not be written down."""
@@ -205,7 +209,7 @@ class _Drafter:
     def program(self, command: Command) -> str:
         """The first word of a command, so that the image has it."""
         first, program = command.words[0], command.program
-        owner = self._machine.owner(program)
+        owner = self.facts.owner(program)
         if owner.kind == "interpreter":
             name = Path(program).name
             return "python3" if name.startswith("python") else quoted(name)
@@ -232,9 +236,9 @@ class _Drafter:
         """The script itself, and what else the shell read of nobody's: for whoever reads the draft."""
         for path in self._traced.read:
             relative = self._relative(path)
-            if self._machine.owner(path).kind != "nobody" or not Path(path).is_file():
+            if self.facts.owner(path).kind != "nobody" or not self.facts.is_file(path):
                 continue
-            if relative is not None and provenance.is_code(path):
+            if relative is not None and self.facts.is_code(path):
                 self._draft.code.setdefault(relative, path)
             elif not any(path in step.uses for step in self._flow.steps):
                 self.finding(
@@ -271,11 +275,11 @@ class _Room:
 
     def __init__(self, drafter: _Drafter, n: int, step: Step) -> None:
         self._drafter, self._n, self._step = drafter, n, step
-        self._top = drafter._top  # one thing in two classes
+        self._top = drafter.top  # one thing in two classes
         self.parameters: dict[str, Any] = {HERE.name: "{workdir}"}
         self.publish: dict[str, Any] = {}
         self._by_name: dict[str, Placeholder] = {}
-        self._links: dict[str, str] = {}
+        self._inputs: dict[str, str] = {}
         self._copies: dict[str, str] = {}
         self._code: dict[str, None] = {}
         self._outputs: dict[str, Placeholder] = {}
@@ -291,12 +295,12 @@ class _Room:
         lines = ["set -e", f"cd {word((HERE,))}"]
         lines += [f"mkdir -p {' '.join(quoted(each) for each in directories)}"] * bool(directories)
         lines += [f"cp {quoted(f'{CODE}/{name}')} {quoted(name)}" for name in self._code]
-        lines += [f"ln -s {{{self._links[place]}}} {quoted(place)}" for place in self._links]
+        lines += [f"{self._bring(place)} {{{name}}} {quoted(place)}" for place, name in self._inputs.items()]
         for place, parameter in self._copies.items():
             lines += [f"cp {{{parameter}}} {quoted(place)}", f"chmod u+w {quoted(place)}"]
         lines += self._exports()
         lines += commands
-        clear = [place for place in (*self._code, *self._links) if self._absolute(place) not in self._step.outputs]
+        clear = [place for place in (*self._code, *self._inputs) if self._absolute(place) not in self._step.outputs]
         lines += [f"cd {word((HERE,))}"] * any(line.startswith("cd ") for line in commands)
         lines += [f"rm -f {' '.join(quoted(place) for place in clear)}"] * bool(clear)
         for path in self._step.wanted:
@@ -332,7 +336,7 @@ class _Room:
 
     def _output(self, path: str) -> None:
         name = identifier(Path(path).name, self.parameters)
-        inside = self._drafter._inside(path)
+        inside = self._drafter.inside(path)
         self.parameters[name] = f"{{workdir}}/{inside}"
         self.publish[name] = f"{{{name}}}"
         self._drafter.publish(self._n, path, name)
@@ -348,7 +352,7 @@ class _Room:
                 self._by_name[named] = Placeholder(name)
 
     def _who(self) -> str:
-        return f"the stage {self._drafter._stages[self._n]!r}"
+        return f"the stage {self._drafter.stages[self._n]!r}"
 
     def _input(self, use: Use, mentioned: Mapping[str, list[str]]) -> None:
         source = "step" if use.producer is not None else self._drafter.source(use)
@@ -362,7 +366,7 @@ class _Room:
         name = identifier(Path(use.path).name, self.parameters)
         names = [*use.named, use.path]
         words = next((mentioned[each] for each in names if each in mentioned), None)
-        if use.producer is not None and (use.producer, use.path) not in self._drafter._published:
+        if use.producer is not None and (use.producer, use.path) not in self._drafter.published:
             return
         self.parameters[name] = self._drafter.selector(use)
         if words is not None and not use.changed and not self._shows(words) and not self._has_company(use):
@@ -370,7 +374,7 @@ class _Room:
                 self._by_name[each] = Placeholder(name)
             return
         for place in dict.fromkeys(filter(None, (self._place(each) for each in use.named or [use.path]))):
-            (self._copies if use.changed else self._links)[place] = name
+            (self._copies if use.changed else self._inputs)[place] = name
         if not any(self._place(each) for each in use.named or [use.path]):
             self._drafter.finding(
                 f"{use.path} is read by name and lies outside of the script's directory: change {self._who()}"
@@ -378,14 +382,12 @@ class _Room:
 
     def _shows(self, words: list[str]) -> bool:
         """Whether an output holds the name of a file as the command got it: then the name has to stay."""
-        for path in self._step.wanted:
-            try:
-                content = Path(path).read_bytes() if Path(path).stat().st_size <= SHOWS else b""
-            except OSError:
-                continue
-            if any(name.encode("utf-8", "surrogateescape") in content for name in words if name):
-                return True
-        return False
+        facts = self._drafter.facts
+        return any(facts.shows(path, name) for path in self._step.wanted for name in words if name)
+
+    def _bring(self, place: str) -> str:
+        """How an input gets into its place: as a copy, which is a file to everybody; large ones as links."""
+        return "ln -s" if self._drafter.facts.size(self._absolute(place)) > LARGE else "cp"
 
     def _has_company(self, use: Use) -> bool:
         """Whether the step writes files beside an input, under names that begin like it."""
@@ -402,7 +404,7 @@ class _Room:
         for path in (
             *self._step.wanted,
             *self._step.outputs,
-            *map(self._absolute, (*self._code, *self._links, *self._copies)),
+            *map(self._absolute, (*self._code, *self._inputs, *self._copies)),
         ):
             needed[posixpath.dirname(path)] = None
         for path in (*self._step.listed, *(command.cwd for command in self._step.commands)):

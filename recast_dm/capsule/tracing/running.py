@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -65,11 +67,12 @@ def _argv(command: Sequence[str], log: Path) -> list[str]:
 
 
 def _run(argv: list[str], environment: Mapping[str, str], reading: int, odd: list[str]) -> list[strace.Event]:
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=2, env=dict(environment))
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=2, env=dict(environment), start_new_session=True)
     try:
         found = list(_kept(strace.events(_lines(reading, process), odd=odd)))
-    except BaseException:
-        process.terminate()
+    except BaseException:  # strace alone would leave the script running
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
     if not any(isinstance(event, strace.Call) and event.name == "execve" for event in found):

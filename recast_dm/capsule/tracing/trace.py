@@ -11,6 +11,7 @@ from typing import Any
 
 from recast_dm.capsule.tracing import commands, literals, provenance, running, steps, writing
 from recast_dm.capsule.tracing.draft import Draft, draft
+from recast_dm.capsule.tracing.facts import Facts
 from recast_dm.errors import StepFailed
 
 PATHS = re.compile(r"PYTHONPATH|PYTHONHOME|LD_LIBRARY_PATH|LD_PRELOAD|PERL5LIB|R_LIBS.*|CLASSPATH")
@@ -30,18 +31,29 @@ def trace(
     machine = provenance.Machine(environment.get("HOME") or "/root")
     machine.learn([program for each in traced.commands for program in each.programs])
     flow = steps.flow(traced.commands, there.__contains__, os.path.exists, lambda path: path.startswith(f"{working}/"))
-    name = re.sub(r"[^a-z0-9]+", "-", Path(command[0]).stem.lower()).strip("-") or "analysis"
+    name = name_of(command)
     known = {path for step in flow.steps for path in (*step.uses, *step.outputs)}
     known |= {named for step in flow.steps for use in step.uses.values() for named in use.named}
     image = f"traced/{name}:1.0"
     with tempfile.TemporaryDirectory(prefix="recast-dm-") as directory:
-        # copied before another run changes it; whether names show in results is looked at now, too
-        writing.collect(draft(traced, flow, literals.Literals(), machine, name, image), Path(directory))
+        # what another run may change is copied before it, and everything that is asked of the disk is answered
+        facts = Facts(machine)
+        writing.collect(draft(traced, flow, literals.Literals(), facts, name, image), Path(directory))
         runs = [_traced([command[0], *words], environment, working)[0].commands for words in others]
         found = literals.compare(traced.commands, runs, lambda each, text: _is_known(each, text, known))
-        made = draft(traced, flow, found, machine, name, image)
+        made = draft(traced, flow, found, facts, name, image)
         _findings(made, traced, flow, machine, [*found.problems, *_odd(odd)], there, working)
         return writing.write(made, machine, traced, command, Path(directory), target)
+
+
+def name_of(command: Sequence[str]) -> str:
+    """What the analysis of a command line is called: its script, or its program.
+
+    >>> name_of(["python3", "./Fit_it.py", "data.csv"])
+    'fit-it'
+    """
+    script = next((word for word in command if Path(word).suffix in provenance.CODE), command[0])
+    return re.sub(r"[^a-z0-9]+", "-", Path(script).stem.lower()).strip("-") or "analysis"
 
 
 def _traced(command: Sequence[str], environment: Mapping[str, str], working: Path) -> tuple[commands.Traced, list[str]]:
@@ -94,7 +106,7 @@ def _findings(
         )
     if not machine.has_packages:
         made.findings.append("this machine has no dpkg: add the packages that the programs need to the Dockerfile")
-    silent = [text[:60] for text in made.left_out if not text.startswith(("mkdir ", "rm ", "rmdir "))]
+    silent = [text[:60] for text in made.left_out if not text.startswith(("mkdir ", "rm ", "rmdir ", "("))]
     if silent:
         made.findings.append(
             f"left out, since they left no file (what they print is not kept): {'; '.join(silent)[:300]}"
@@ -113,11 +125,12 @@ def _files(traced: commands.Traced, flow: steps.Flow, there: frozenset[str], wor
     written = {path for step in flow.steps for path in step.outputs if not path.startswith(inside)}
     if beyond := sorted(path for path in written if Path(path).exists()):
         found.append(f"{len(beyond)} files were written outside of this directory: {', '.join(beyond[:5])}")
-    changed = {path for step in flow.steps for path, use in step.uses.items() if use.changed and use.producer is None}
+    given = {path: use for step in flow.steps for path, use in step.uses.items() if use.producer is None}
+    changed = {path for path, use in given.items() if use.changed or flow.last.get(path) is not None}
     return [
         *found,
         *(
-            f"{path} was changed in place: the draft starts from what it is now; trace it anew"
+            f"{path} was there before and was changed: the draft starts from what it is now; trace it anew"
             for path in sorted(changed & there)
         ),
         *(

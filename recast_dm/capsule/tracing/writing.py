@@ -52,7 +52,7 @@ def write(
     draft: Draft, machine: Machine, traced: Traced, command: Sequence[str], collected: Path, target: Path
 ) -> dict[str, Any]:
     """Writes the draft to `target`, with what was collected for it, and gives its document (`recast-dm/trace/1`)."""
-    document = _document(draft, traced, command, target)
+    document = _document(draft, traced, command, target, collected)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     base = dockerfile.base(draft, machine, dockerfile.release())
     texts = {
@@ -75,10 +75,6 @@ def write(
             target.rmdir()
         temporary.rename(target)
         store.fsync_directory(target.absolute().parent)
-    except UnicodeEncodeError:
-        raise UsageError(
-            "a name in the trace is not UTF-8: no specification can hold it", hint="rename the file"
-        ) from None
     except OSError as error:
         raise storage_error(error, f"write {target}") from None
     finally:
@@ -122,7 +118,7 @@ def _yaml(document: Any) -> str:
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _document(draft: Draft, traced: Traced, command: Sequence[str], target: Path) -> dict[str, Any]:
+def _document(draft: Draft, traced: Traced, command: Sequence[str], target: Path, collected: Path) -> dict[str, Any]:
     packages = [owner for owner in draft.owners if owner.kind == "package"]
     distributions = [owner for owner in draft.owners if owner.kind == "distribution"]
     places = {
@@ -146,7 +142,9 @@ def _document(draft: Draft, traced: Traced, command: Sequence[str], target: Path
         "distributions": [
             {"name": owner.name, "version": owner.version} for owner in sorted(distributions, key=lambda o: o.name)
         ],
-        "copied": [{"path": source, "to": to, "size": Path(source).stat().st_size} for source, to in places.items()],
+        "copied": [
+            {"path": source, "to": to, "size": (collected / to).stat().st_size} for source, to in places.items()
+        ],
         "not_copied": [{"path": path, "why": why} for path, why in draft.not_copied.items()],
         "environment": {"inherited": sorted(traced.inherited), "set": sorted(set_here)},
         "left_out": draft.left_out,
