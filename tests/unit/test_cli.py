@@ -25,6 +25,7 @@ VERBS = (
     ["new"],
     ["capture"],
     ["flatten"],
+    ["export"],
     ["run"],
     ["check"],
     ["rerun"],
