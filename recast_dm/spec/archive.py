@@ -96,17 +96,21 @@ def _members(opened: zipfile.ZipFile, max_bytes: int, max_members: int) -> dict[
 
 
 def _problem(info: zipfile.ZipInfo) -> str | None:
-    name = info.filename
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a device"
+    return name_problem(info.filename) or ("is encrypted" if info.flag_bits & 1 else None)
+
+
+def name_problem(name: str) -> str | None:
+    """Why no archive may hold a member of this name, if so.
+
+    >>> name_problem("a/b.txt"), name_problem("../x"), name_problem("C:x")
+    (None, 'would be written outside', 'has a name that no file here may have')
+    """
     if name.startswith("/") or "\\" in name or ":" in name.partition("/")[0] or not name.isprintable() or not name:
         return "has a name that no file here may have"
-    if ".." in name.split("/"):
-        return "would be written outside"
-    if info.flag_bits & 1:
-        return "is encrypted"
-    return None
+    return "would be written outside" if ".." in name.split("/") else None
 
 
 def _base(members: dict[str, zipfile.ZipInfo], match: str) -> str:

@@ -24,6 +24,7 @@ from recast_dm.images.fake import FakeSource
 VERBS = (
     ["new"],
     ["capture"],
+    ["unpack"],
     ["flatten"],
     ["export"],
     ["run"],
