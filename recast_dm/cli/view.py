@@ -45,18 +45,6 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def size(count: int) -> str:
-    """Bytes for people.
-
-    >>> size(512), size(8_100_000), size(5_300_000_000)
-    ('512 B', '8.1 MB', '5.3 GB')
-    """
-    for unit, most in (("B", 1e3), ("kB", 1e6), ("MB", 1e9), ("GB", 1e12)):
-        if count < most:
-            return f"{count / (most / 1e3):.3g} {unit}"
-    return f"{count / 1e12:.3g} TB"
-
-
 def number(value: float, digits: int = 3) -> str:
     """A number with so many significant digits.
 

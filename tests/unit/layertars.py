@@ -54,7 +54,10 @@ class TarImage:
 
 
 def image(
-    *layers: bytes, reference: str = "search:1.0", config: Mapping[str, Any] | None = None, platform: str = "linux/amd64"
+    *layers: bytes,
+    reference: str = "search:1.0",
+    config: Mapping[str, Any] | None = None,
+    platform: str = "linux/amd64",
 ) -> TarImage:
     made = tuple(TarLayer(layer) for layer in layers)
     about = Image(
