@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from recast_dm import store
-from recast_dm.capsule import bag, layout
+from recast_dm.capsule import bag, layout, packing
 from recast_dm.errors import IntegrityError, RecastError
 from recast_dm.images.blobs import is_digest
 
@@ -21,7 +23,11 @@ OUTSIDE_FILES = (layout.CRATE, "data/CITATION.cff", "data/codemeta.json")
 TAGS = (bag.DECLARATION, bag.INFO, bag.MANIFEST, bag.TAG_MANIFEST, layout.MANIFEST, layout.CAPTURED, layout.RERUN)
 
 
-@dataclass
+State: TypeAlias = "list[int]"
+Rows: TypeAlias = "dict[str, list[Any]]"
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Hashes of large files by what the filesystem says of them, remembered in a directory from one use to the next.
 
@@ -29,50 +35,83 @@ class Seen:
     """
 
     directory: Path
-    _known: dict[str, list[Any]] = field(default_factory=dict)
 
-    def load(self, root: Path) -> None:
+    def rows(self, root: Path) -> Rows:
+        """What is known of the files below a directory, or of a file: its state, and its hashes."""
         try:
             said = store.read_json(self._path(root), SEEN_SCHEMA)["files"]
-            self._known = {str(path): list(row) for path, row in said.items()}
+            return {str(path): list(row) for path, row in said.items()}
         except (RecastError, KeyError, AttributeError, TypeError):
-            self._known = {}
+            return {}
 
-    def entry(self, root: Path, member: bag.Member) -> bag.Entry | None:
-        """What is known of a member that has not changed since."""
-        row = self._known.get(member.path)
-        if member.size < LARGE or row is None or row[:-2] != _state(root / member.path):
-            return None
-        return bag.Entry(member.path, member.size, member.executable, row[-2], row[-1])
-
-    def keep(self, root: Path, entries: Sequence[bag.Entry], states: Mapping[str, list[Any]]) -> None:
-        """Remembers what was hashed, as far as it was not touched meanwhile."""
-        rows = {
-            entry.path: [*states[entry.path], entry.sha256, entry.sha512]
-            for entry in entries
-            if entry.path in states and states[entry.path] == _state(root / entry.path)
-        }
-        if rows != self._known:
+    def keep(self, root: Path, rows: Rows) -> None:
+        if rows != self.rows(root):
             document = {"schema": SEEN_SCHEMA, "capsule": str(root.absolute()), "files": rows}
             store.write_atomic(self._path(root), store.canonical(document))
+
+    def key(self, file: Path) -> str | None:
+        """The key of a capsule that is one file, when nobody has touched it since it was checked."""
+        row = self.rows(file).get("")
+        return str(row[-1]) if row and row[:-1] == state(file) else None
+
+    def keep_key(self, file: Path, before: State, key: str) -> None:
+        """Remembers that a file was checked, unless it was touched meanwhile."""
+        if state(file) == before:
+            self.keep(file, {"": [*before, key]})
 
     def _path(self, root: Path) -> Path:
         return self.directory / f"{store.digest(str(root.absolute()))[:32]}.json"
 
 
-def _state(path: Path) -> list[Any]:
+def state(path: Path) -> State:
+    """What changes whenever a file does."""
     status = path.lstat()
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
+def archive_problems(
+    path: Path, seen: Seen | None = None, progress: bag.Progress | None = None
+) -> tuple[list[str], str]:
+    """What is wrong with a capsule that is one file, read where it is; and a key that tells its content.
+
+    The key of a sound one is remembered in `seen`.
+    """
+    before = state(path)
+    try:
+        manifest = packing.read_manifest(path)
+        with packing.Archive(path) as archive:
+            members = [
+                bag.Member(name, each.size, each.executable, partial(archive.open, name))
+                for name, each in archive.members.items()
+            ]
+            entries = bag.read(members, progress)
+            tags = {name: archive.open(name).read() for name in TAGS if name in archive.members}
+    except IntegrityError as error:
+        return [error.message], ""
+    found = of_entries(entries, tags, manifest)
+    key = hashlib.sha256(tags.get(bag.TAG_MANIFEST, b"")).hexdigest()[:32]
+    if seen and not found:
+        seen.keep_key(path, before, key)
+    return found, key
+
+
 def problems(
-    root: Path, manifest: Mapping[str, Any], *, seen: Seen | None = None, progress: bag.Progress | None = None
+    root: Path,
+    manifest: Mapping[str, Any],
+    *,
+    seen: Seen | None = None,
+    anew: bool = False,
+    progress: bag.Progress | None = None,
 ) -> list[str]:
-    """What of a capsule in a directory is not as it was captured; nothing when everything is."""
+    """What of a capsule in a directory is not as it was captured; nothing when everything is.
+
+    With `seen`, large files that were hashed before and have not been touched since are not hashed again, unless
+    everything is to be hashed `anew`.
+    """
     try:
         if manifest["schema"] == layout.FIRST_SCHEMA:
             return _first_problems(root, manifest)
-        entries = hashed(root, seen=seen, progress=progress)
+        entries = hashed(root, seen=seen, anew=anew, progress=progress)
         tags = {path: (root / path).read_bytes() for path in TAGS if (root / path).is_file()}
     except IntegrityError as error:
         return [error.message]
@@ -81,16 +120,20 @@ def problems(
     return of_entries(entries, tags, manifest)
 
 
-def hashed(root: Path, *, seen: Seen | None = None, progress: bag.Progress | None = None) -> list[bag.Entry]:
+def hashed(
+    root: Path, *, seen: Seen | None = None, anew: bool = False, progress: bag.Progress | None = None
+) -> list[bag.Entry]:
     """Every file of a capsule in a directory, hashed, or known by `seen`."""
     members = bag.members(root)
     if seen is None:
         return bag.read(members, progress)
-    seen.load(root)
-    known = {member.path: entry for member in members if (entry := seen.entry(root, member))}
-    states = {member.path: _state(root / member.path) for member in members if member.size >= LARGE}
-    entries = [*known.values(), *bag.read((m for m in members if m.path not in known), progress)]
-    seen.keep(root, entries, states)
+    rows = {} if anew else seen.rows(root)
+    states = {member.path: state(root / member.path) for member in members if member.size >= LARGE}
+    known = {path: rows[path][-2:] for path, now in states.items() if path in rows and rows[path][:-2] == now}
+    entries = bag.read((member for member in members if member.path not in known), progress)
+    entries += [bag.Entry(m.path, m.size, m.executable, *known[m.path]) for m in members if m.path in known]
+    untouched = (each for each in entries if each.path in states and states[each.path] == state(root / each.path))
+    seen.keep(root, {each.path: [*states[each.path], each.sha256, each.sha512] for each in untouched})
     return sorted(entries, key=lambda entry: entry.path)
 
 

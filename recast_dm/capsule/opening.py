@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recast_dm import schemas, store
-from recast_dm.capsule import fixity, layout
+from recast_dm.capsule import fixity, layout, packing
 from recast_dm.capsule.inputs import Referenced
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.model import Image
@@ -41,26 +40,44 @@ class Capsule:
         return tuple(Referenced.from_document(each) for each in self.manifest.get("inputs", ()))
 
 
-def is_capsule(path: Path) -> bool:
-    return (path / layout.MANIFEST).is_file()
+def open_capsule(path: Path, cache: Path | None = None) -> Capsule:
+    """The capsule in a directory or a file, every byte of it checked.
 
-
-def open_capsule(path: Path, seen: fixity.Seen | None = None) -> Capsule:
-    """The capsule in a directory, every file hashed. Raises UsageError (no capsule there) and IntegrityError.
-
-    With `seen`, large files that were hashed before and have not been touched since are not hashed again.
+    `cache` is a directory in which it is remembered which large files have been hashed (they are hashed again when
+    somebody has touched them), and in which a capsule that is one file is unpacked. Without one, everything is hashed
+    anew, and a file has to be unpacked first. Raises UsageError (no capsule there) and IntegrityError.
     """
-    if not is_capsule(path):
-        raise UsageError(f"{path} is not a capsule", hint="`recast-dm capture ANALYSIS -o X.capsule` makes one")
-    manifest = read_manifest(path)
-    found = fixity.problems(path, manifest, seen=seen)
+    seen = fixity.Seen(cache / "verified") if cache else None
+    if not path.is_dir() and packing.is_capsule(path):
+        if cache is None or seen is None:
+            hint = f"`recast-dm unpack {path}` makes a directory of it"
+            raise UsageError(f"{path} is a capsule in one file", hint=hint)
+        return _open_file(path, cache, seen)
+    manifest = packing.read_manifest(path)
+    _demand(path, fixity.problems(path, manifest, seen=seen))
+    return of_manifest(path, manifest)
+
+
+def _open_file(path: Path, cache: Path, seen: fixity.Seen) -> Capsule:
+    """A capsule in one file: checked where it is, then unpacked once for each content."""
+    key = seen.key(path)
+    if key is None:
+        found, key = fixity.archive_problems(path, seen)
+        _demand(path, found)
+    directory = cache / "capsules" / key / f"{path.stem.removesuffix('.capsule')}.capsule"
+    if not directory.is_dir():
+        with packing.Archive(path) as archive:
+            archive.unpack(directory)
+    return open_capsule(directory, cache)
+
+
+def _demand(path: Path, found: Sequence[str]) -> None:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise IntegrityError(
             f"{path} is not as it was captured: {found[0]}{more}",
             hint="`recast-dm verify --bytes` lists everything; copy the capsule again from where it is sound",
         )
-    return of_manifest(path, manifest)
 
 
 def of_manifest(path: Path, manifest: Mapping[str, Any]) -> Capsule:
@@ -74,22 +91,3 @@ def of_manifest(path: Path, manifest: Mapping[str, Any]) -> Capsule:
         images=tuple(Image.from_document(image) for image in manifest["images"]),
         manifest=manifest,
     )
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """capsule.json of a capsule in a directory, of any format; nothing else is looked at. Raises IntegrityError."""
-    return checked_manifest(store.read_document(path / layout.MANIFEST), str(path / layout.MANIFEST))
-
-
-def checked_manifest(document: Any, where: str) -> dict[str, Any]:
-    """A manifest that is one of ours, and complete."""
-    said = document.get("schema") if isinstance(document, dict) else None
-    kind = {layout.SCHEMA: "capsule-2", layout.FIRST_SCHEMA: "capsule-1"}.get(str(said))
-    if kind is None:
-        raise IntegrityError(
-            f"{where} has the schema {said!r}, not {layout.SCHEMA!r}",
-            hint="was it written by a later version of recast-dm, or changed by hand?",
-        )
-    if found := schemas.problem(kind, document):
-        raise IntegrityError(f"{where} is damaged: {found[1]}")
-    return dict(document)

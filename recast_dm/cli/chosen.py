@@ -11,6 +11,7 @@ from recast_dm.cli import options
 from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
+    from recast_dm.capsule import Capsule
     from recast_dm.engine.history import Run, StepHistory
 
 LATEST = options.RUNS / "latest"
@@ -78,9 +79,17 @@ def _suggestion(word: Path) -> str:
     return did_you_mean(word.name, names[-10:]) if names else f"there are none below {options.RUNS} either"
 
 
+def capsule(word: str | Path) -> Capsule | None:
+    """The capsule that a word names, checked; None when it names none. One that is a file is unpacked in the cache."""
+    from recast_dm.capsule import open_capsule, packing
+
+    place = Path(word)
+    return open_capsule(place, options.cache()) if packing.is_capsule(place) else None
+
+
 def specification(source: str) -> str:
     """What there is to read of a source: of a capsule its flattened workflow, of anything else itself."""
     from recast_dm.capsule import layout
 
-    place = Path(source)
-    return str(place / layout.WORKFLOW) if (place / layout.MANIFEST).is_file() else source
+    found = capsule(source)
+    return str(found.path / layout.WORKFLOW) if found else source

@@ -42,11 +42,10 @@ def diff(first: First, second: Second, json: options.Json = False) -> None:
 
 
 def _side(word: Path) -> Side:
-    from recast_dm.capsule import MANIFEST, difference, open_capsule
+    from recast_dm.capsule import difference
 
-    if (word / MANIFEST).is_file():
-        return difference.of_capsule(open_capsule(word))
-    return difference.of_run(chosen.run(word))
+    found = chosen.capsule(word)
+    return difference.of_capsule(found) if found else difference.of_run(chosen.run(word))
 
 
 # --- for people ------------------------------------------------------------------------------------------------------

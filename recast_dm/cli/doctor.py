@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recast_dm.cli import options, view
+from recast_dm.cli import chosen, options, view
 from recast_dm.errors import RecastError, SpecError, ToolMissing
 
 if TYPE_CHECKING:
@@ -67,11 +67,10 @@ def _analysis(source: Path, json: bool) -> None:
 
 
 def _findings(source: Path) -> tuple[Finding, ...]:
-    from recast_dm.capsule import MANIFEST, gates, open_capsule
+    from recast_dm.capsule import gates
     from recast_dm.spec import analysis as analyses
 
-    if source.is_file() or (source / MANIFEST).is_file():
-        capsule = open_capsule(source)
+    if capsule := chosen.capsule(source):
         return gates.examine(capsule.analysis, captured=capsule.images)
     return gates.examine(analyses.load(source))
 

@@ -14,8 +14,7 @@ import recast_dm
 from recast_dm import config, reinterpret, runtimes, store
 from recast_dm.backends import Backend
 from recast_dm.backends.local import Local
-from recast_dm.capsule import MANIFEST, open_capsule
-from recast_dm.cli import limit, options, progress, view
+from recast_dm.cli import chosen, limit, options, progress, view
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Observer
 from recast_dm.engine.rundir import INIT_FILES
@@ -40,6 +39,7 @@ class Opening:
     initfiles: tuple[Path, ...] = ()
     allow_remote: bool = False
     raw: tuple[str, ...] = ()
+    inputs_from: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Settings:
 def execute(name: str, opening: Opening, settings: Settings, start: Start) -> None:
     """Executes and prints. `start` is `reinterpret.run` or `reinterpret.rerun` with everything else filled in."""
     directory = options.run_directory(settings.workdir)
-    subject = open_subject(name, opening, directory / INIT_FILES)
+    subject = complete(open_subject(name, opening, directory / INIT_FILES), directory, opening.inputs_from)
     backend = _backend(subject, settings)
     try:
         with progress.observer(quiet=settings.quiet) as observer:
@@ -81,10 +81,9 @@ def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinte
 
     `init_files` is where init files go that have to be unpacked or chosen first; None: until this process ends only.
     """
-    path = Path(name)
-    if (path / MANIFEST).is_file():
+    if capsule := chosen.capsule(name):
         _refuse_for_capsules(opening)
-        return reinterpret.of_capsule(open_capsule(path))
+        return reinterpret.of_capsule(capsule)
     fetch = options.fetcher(opening.allow_remote)
     found = source.open_source(name, toplevel=opening.toplevel, example=opening.example, fetch=fetch, raw=opening.raw)
     for note in found.notes:
@@ -130,6 +129,28 @@ def _prepared(found: source.Source, place: Path | None, fetch: remote.Fetch | No
     return place
 
 
+def complete(subject: reinterpret.Subject, directory: Path, places: tuple[Path, ...]) -> reinterpret.Subject:
+    """A capsule that keeps inputs by reference, with an initdir that has them; anything else as it is."""
+    capsule = subject.capsule
+    if capsule is None or not capsule.referenced:
+        if places:
+            raise UsageError(f"{subject.name} keeps no inputs by reference", hint="leave out --inputs-from")
+        return subject
+    from recast_dm.capsule import inputs
+
+    assert subject.initdir is not None  # noqa: S101  # inputs by reference lie in it
+    inside = subject.initdir.relative_to(capsule.analysis.directory).as_posix()
+    unfinished = store.temporary(directory / INIT_FILES)
+    store.make_directory(unfinished.parent)
+    try:
+        inputs.assemble(subject.initdir, inside, capsule.referenced, unfinished, places)
+        store.remove(directory / INIT_FILES)
+        unfinished.rename(directory / INIT_FILES)
+    finally:
+        store.remove(unfinished)
+    return replace(subject, initdir=directory / INIT_FILES)
+
+
 def _with_files(subject: reinterpret.Subject, files: tuple[Path, ...]) -> reinterpret.Subject:
     from recast_dm.spec import shape, text
 
@@ -142,7 +163,7 @@ def _with_files(subject: reinterpret.Subject, files: tuple[Path, ...]) -> reinte
 
 
 def _refuse_for_capsules(opening: Opening) -> None:
-    if opening != Opening(allow_remote=opening.allow_remote):
+    if opening != Opening(allow_remote=opening.allow_remote, inputs_from=opening.inputs_from):
         raise UsageError(
             "a capsule brings its own inputs", hint="-p changes init parameters; the other options are for sources"
         )

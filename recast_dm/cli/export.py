@@ -27,22 +27,20 @@ def export(run: Run, output: Output, format: Format = "ro-crate", json: options.
       recast-dm export my-search.capsule --format ro-crate -o my-search-crate --json
     """
     from recast_dm import export as exporters
-    from recast_dm.capsule import MANIFEST
 
     exporter = exporters.find(format)
-    source = run if (run / MANIFEST).is_file() else chosen.directory(run)
-    done = exporter.export(source, output)
+    done = exporter.export(chosen.capsule(run) or chosen.directory(run), output)
     if json:
         view.document(
             {
                 "schema": "recast-dm/export/1",
                 "format": format,
-                "source": str(source),
+                "source": str(run),
                 "output": str(done.output),
                 "files": done.files,
                 "size": done.size,
             }
         )
         return
-    rows = [("export", str(done.output)), ("of", str(source)), ("files", str(done.files)), ("bytes", str(done.size))]
+    rows = [("export", str(done.output)), ("of", str(run)), ("files", str(done.files)), ("bytes", str(done.size))]
     view.out(view.table(rows))

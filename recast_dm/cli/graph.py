@@ -65,10 +65,7 @@ def _graph(subject: str, steps: bool) -> Graph:
         return graphs.of_run(chosen.run(None if path == chosen.LATEST else path), every=steps)
     if steps:
         raise UsageError(f"{subject} is no run, and only a run has steps", hint="leave out --steps")
-    if (path / "capsule.json").is_file():
-        from recast_dm.capsule import open_capsule
-
-        capsule = open_capsule(path)
+    if capsule := chosen.capsule(path):
         return graphs.of_workflow(capsule.analysis.workflow, capsule.analysis.name)
     from recast_dm.spec import source, yadage
 

@@ -34,6 +34,7 @@ from recast_dm.cli import (
     run,
     status,
     unpack,
+    verify,
     view,
 )
 from recast_dm.errors import Interrupted, RecastError, UsageError, storage_error
@@ -82,6 +83,7 @@ app = typer.Typer(
 )
 app.command("new", rich_help_panel="Preserve")(new.new)
 app.command("capture", rich_help_panel="Preserve", context_settings={"allow_extra_args": True})(capture.capture)
+app.command("verify", rich_help_panel="Preserve")(verify.verify)
 app.command("unpack", rich_help_panel="Preserve")(unpack.unpack)
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -71,6 +72,10 @@ BackendName = Annotated[
     str,
     typer.Option("--backend", metavar="local|yadage", help="Our engine, or upstream yadage."),
 ]
+InputsFrom = Annotated[
+    list[Path] | None,
+    typer.Option("--inputs-from", metavar="DIR", help="Where inputs lie that a capsule keeps by reference; repeat."),
+]
 RuntimeName = Annotated[str, typer.Option("--runtime", metavar="NAME|auto", help="What starts containers.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache of finished steps.")]
 Parameters = Annotated[
@@ -125,6 +130,17 @@ def fetcher(allowed: bool) -> Fetch | None:
     from recast_dm.spec import remote
 
     return remote.Fetcher(tokens=DEFAULTS.tokens) if allowed else None
+
+
+def cache() -> Path | None:
+    """The directory of caches, where it can be written."""
+    from recast_dm import store
+
+    try:
+        place = store.make_directory(DEFAULTS.cache_dir)
+    except RecastError:
+        return None
+    return place if os.access(place, os.W_OK) else None
 
 
 RUNS = Path("build") / "runs"

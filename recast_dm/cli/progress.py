@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -117,6 +117,48 @@ class State:
 
     def totals(self) -> str:
         return f"{self.hows.total()}/{self.total}{'' if self.complete else '+'}"
+
+
+class _Count:
+    """How much of something long has been done: on a terminal as it grows, elsewhere a line now and then."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._done = 0
+        self._lock = threading.Lock()
+        self._live = sys.stderr is not None and sys.stderr.isatty()
+        self._next = time.monotonic() + (PATIENCE if self._live else HEARTBEAT)
+
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            now = time.monotonic()
+            if now >= self._next:
+                self._next = now + (PATIENCE if self._live else HEARTBEAT)
+                self._say("" if self._live else "\n")
+
+    def _say(self, end: str) -> None:
+        start = "\r\033[K" if self._live else ""
+        with contextlib.suppress(OSError, ValueError):
+            print(f"{start}{self._what}: {view.size(self._done)}", end=end, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._live:
+            with contextlib.suppress(OSError, ValueError):
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def count(what: str, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """Gives what is told how many bytes more have been done; None where nobody wants to know."""
+    if quiet:
+        yield None
+        return
+    counting = _Count(what)
+    try:
+        yield counting
+    finally:
+        counting.close()
 
 
 class Lines:

@@ -17,6 +17,7 @@ def rerun(
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the model, masses in GeV; repeat for each."),
     ] = None,
     parameters: options.Parameters = None,
+    inputs_from: options.InputsFrom = None,
     workdir: options.Workdir = None,
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
@@ -43,7 +44,7 @@ def rerun(
     overrides = options.yaml_values(parameters, "-p")
     execution.execute(
         capsule,
-        execution.Opening(),
+        execution.Opening(inputs_from=tuple(inputs_from or ())),
         execution.Settings(
             runtime=runtime,
             jobs=jobs,

@@ -15,6 +15,7 @@ def run(
     toplevel: options.Toplevel = None,
     example: options.Example = None,
     raw: options.Raw = None,
+    inputs_from: options.InputsFrom = None,
     workdir: options.Workdir = None,
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
@@ -44,6 +45,7 @@ def run(
 
     overrides = options.yaml_values(parameters, "-p")
     opening = execution.Opening(
+        inputs_from=tuple(inputs_from or ()),
         toplevel=toplevel,
         example=example,
         initdir=initdir,

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from recast_dm.capsule import Capsule
 from recast_dm.errors import UsageError
 
 GROUP = "recast_dm.exporters"
@@ -25,7 +26,7 @@ class Exported:
 class Exporter(Protocol):
     """Writes a run directory or a capsule in one format. What it writes appears whole or not at all."""
 
-    def export(self, source: Path, output: Path) -> Exported: ...
+    def export(self, source: Path | Capsule, output: Path) -> Exported: ...
 
 
 def find(name: str) -> Exporter:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import yaml
 
 from recast_dm import store
-from recast_dm.capsule import MANIFEST, Capsule, crate, layout, open_capsule
+from recast_dm.capsule import Capsule, crate, layout
 from recast_dm.engine import history
 from recast_dm.errors import IntegrityError
 from recast_dm.export import Exported
@@ -22,8 +22,8 @@ Members: TypeAlias = Mapping[str, Path | bytes]
 class RoCrate:
     """Provenance Run Crate 0.5; of a capsule without a reference run, Workflow RO-Crate 1.0."""
 
-    def export(self, source: Path, output: Path) -> Exported:
-        members = of_capsule(open_capsule(source)) if (source / MANIFEST).is_file() else of_run(source)
+    def export(self, source: Path | Capsule, output: Path) -> Exported:
+        members = of_run(source) if isinstance(source, Path) else of_capsule(source)
         return write(members, output)
 
 

@@ -47,8 +47,7 @@ def reference_of(subject: Subject, finished: Finished) -> Reference:
     assert subject.analysis is not None  # noqa: S101  # only analyses are captured
     rules = rules_of(subject.analysis)
     found = named(rules, finished.directory)
-    used = {rule for rule, _ in found.values()}
-    if lost := [rule.path for rule in rules if rule not in used]:
+    if lost := [rule.path for rule in rules if not named([rule], finished.directory)]:
         raise StepFailed(
             f"every step finished, but no output is {lost[0]}, which `reference` in recast.yml names",
             hint=f"`recast-dm ls {finished.directory}` lists what there is",

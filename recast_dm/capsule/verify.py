@@ -1,0 +1,134 @@
+"""Is a capsule still what was captured? What can be said from its bytes alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recast_dm import schemas, store
+from recast_dm.capsule import bag, fixity, layout, packing
+from recast_dm.capsule.opening import of_manifest
+from recast_dm.errors import RecastError
+from recast_dm.images.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: whether it is in order, what was found, and every problem."""
+
+    name: str
+    found: str
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def document(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "found": self.found, "problems": list(self.problems)}
+
+
+def check_bytes(path: Path, cache: Path | None = None, progress: bag.Progress | None = None) -> Check:
+    """Every byte of a capsule, in a directory or in one file: each is read once, whatever was read before.
+
+    What is found is remembered in `cache`, for whoever opens it next. Raises UsageError (no capsule there).
+    """
+    seen = fixity.Seen(cache / "verified") if cache else None
+    try:
+        manifest = packing.read_manifest(path)
+    except RecastError as error:
+        if error.exit_code != 5:  # what is damaged is a finding, what is not there an error
+            raise
+        return Check("bytes", "", (error.message,))
+    if path.is_dir():
+        problems = fixity.problems(path, manifest, seen=seen, anew=True, progress=progress)
+    else:
+        problems, _ = fixity.archive_problems(path, seen, progress)
+    return Check("bytes", _counted(path, manifest), tuple(problems))
+
+
+def check_digest(manifest: Mapping[str, Any], expected: str | None) -> Check:
+    """The digest, beside the one that the user has from elsewhere."""
+    found = f"sha256:{manifest['digest']}"
+    if expected is None:
+        return Check("digest", f"{found}, which nobody else has confirmed (--digest)")
+    wanted = expected if ":" in expected else f"sha256:{expected}"
+    return Check("digest", found, () if wanted == found else (f"it is not {wanted}: this is another capsule",))
+
+
+def check_structure(path: Path, manifest: Mapping[str, Any]) -> tuple[Check, ...]:
+    """What lies in a directory whose bytes are sound, by what each part must be."""
+    if manifest["schema"] == layout.FIRST_SCHEMA:
+        return (Check("images", "format 1: names and layers only, no bytes"),)
+    return (
+        Check("images", f"{len(manifest['images'])} in one OCI layout", tuple(_image_problems(path, manifest))),
+        Check("crate", "RO-Crate metadata", tuple(_crate_problems(path))),
+        Check("captured", "when, where and by what", tuple(_captured_problems(path))),
+    )
+
+
+def check_specification(path: Path, manifest: Mapping[str, Any]) -> Check:
+    """The analysis, read as it would be for a run."""
+    try:
+        analysis = of_manifest(path, manifest).analysis
+    except RecastError as error:
+        return Check("specification", "", (str(error).splitlines()[0],))
+    return Check("specification", f"{len(analysis.workflow.stages)} stages")
+
+
+def _counted(path: Path, manifest: Mapping[str, Any]) -> str:
+    if path.is_dir():
+        sizes = [found.lstat().st_size for _, found in store.walk(path)]
+    else:
+        with packing.Archive(path) as archive:
+            sizes = [member.size for member in archive.members.values()]
+    return f"{len(sizes)} files, {sum(sizes)} bytes, format {manifest['schema'].rpartition('/')[2]}"
+
+
+def _image_problems(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        held = {stored.image.reference: stored for stored in Layout(path / layout.IMAGES).images()}
+    except RecastError as error:
+        yield error.message
+        return
+    for image in manifest["images"]:
+        stored = held.get(image["reference"])
+        if stored is None:
+            yield f"the layout lacks {image['reference']}"
+        elif [layer.document() for layer in stored.layers] != image["layers"]:
+            yield f"the layout has other layers of {image['reference']} than {layout.MANIFEST}"
+        elif stored.image.image_id != image["image_id"] or dict(stored.image.config) != image["config"]:
+            yield f"the layout has another config of {image['reference']} than {layout.MANIFEST}"
+
+
+def _crate_problems(path: Path) -> Iterator[str]:
+    """Whether the crate is JSON-LD whose files are there; its profile is a matter for validators of crates."""
+    try:
+        graph = json.loads((path / layout.CRATE).read_bytes())["@graph"]
+        files = [str(each["@id"]) for each in graph if "File" in _types(each)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        yield f"{layout.CRATE} cannot be read: {error}"
+        return
+    from urllib.parse import unquote
+
+    for name in files:
+        if "://" not in name and not (path / "data" / unquote(name)).is_file():
+            yield f"{layout.CRATE} names {name}, which is not there"
+
+
+def _types(entity: Mapping[str, Any]) -> list[Any]:
+    kinds = entity.get("@type", [])
+    return kinds if isinstance(kinds, list) else [kinds]
+
+
+def _captured_problems(path: Path) -> Iterator[str]:
+    try:
+        document = store.read_json(path / layout.CAPTURED, layout.CAPTURED_SCHEMA)
+    except RecastError as error:
+        yield error.message
+        return
+    if found := schemas.problem("captured-2", document):
+        yield f"{layout.CAPTURED} is damaged: {found[1]}"
