@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,20 @@ def recast(*words: str, cwd: Path, code: int = 0) -> str:
     return done.stdout
 
 
-def build(draft: Path) -> None:
+@pytest.fixture
+def build() -> Iterator[Callable[[Path], None]]:
+    """Builds the image of a draft; it is gone after the test."""
+    images: list[str] = []
+
+    def build(draft: Path) -> None:
+        images.append(_build(draft))
+
+    yield build
+    for image in images:
+        subprocess.run(["docker", "image", "rm", "--force", image], check=True, capture_output=True)
+
+
+def _build(draft: Path) -> str:
     image = json.loads((draft / "traced.json").read_text())["image"]
     words = [
         "docker",
@@ -97,6 +111,7 @@ def build(draft: Path) -> None:
         words, env={**os.environ, "DOCKER_BUILDKIT": "0"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return str(image)
 
 
 def outputs(run: Path, document: dict) -> dict[str, bytes]:
@@ -108,7 +123,7 @@ def outputs(run: Path, document: dict) -> dict[str, bytes]:
     return found
 
 
-def test_the_draft_gives_what_the_script_gave(docker: Docker, place: Path, tmp_path: Path) -> None:
+def test_the_draft_gives_what_the_script_gave(docker: Docker, build, place: Path, tmp_path: Path) -> None:
     words = (
         "capture",
         "--trace",
@@ -162,7 +177,7 @@ def wheel(place: Path) -> None:
             archive.writestr(name, text)
 
 
-def test_distributions_by_name_and_programs_from_elsewhere(docker: Docker, tmp_path: Path) -> None:
+def test_distributions_by_name_and_programs_from_elsewhere(docker: Docker, build, tmp_path: Path) -> None:
     """A virtual environment with a distribution, and a program of nobody's: both are in the image."""
     work = tmp_path / "work"
     work.mkdir()
