@@ -88,7 +88,7 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
         for name, data in citation.documents(analysis).items():
             (temporary / "data" / name).write_bytes(data)
         payload = _read_payload(temporary)
-        payload = [*payload, _write_crate(contents, payload, temporary, time)]
+        payload = [*payload, _write_crate(contents, payload, temporary, time, found, bundle)]
         manifest = _manifest(contents, reference, payload, referenced, found.document(bundle) if found else None)
         store.write_atomic(temporary / layout.MANIFEST, store.pretty(manifest))
         store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents, time)))
@@ -168,7 +168,14 @@ def _write_bills(inspection: gates.Inspection, root: Path) -> None:
         store.write_atomic(root / layout.SBOM / f"{name}.cdx.json", bill)
 
 
-def _write_crate(contents: Contents, payload: Sequence[bag.Entry], root: Path, time: str) -> bag.Entry:
+def _write_crate(
+    contents: Contents,
+    payload: Sequence[bag.Entry],
+    root: Path,
+    time: str,
+    found: source.Source | None,
+    bundle: str | None,
+) -> bag.Entry:
     """The RO-Crate of everything else. Gives it hashed."""
     files = (replace(entry.file(), path=entry.path.removeprefix(bag.PAYLOAD)) for entry in payload)
     data = crate.of_capsule(
@@ -178,6 +185,7 @@ def _write_crate(contents: Contents, payload: Sequence[bag.Entry], root: Path, t
         captured=time,
         initdata=contents.example,
         tree=store.Tree(tuple(files)),
+        identifiers={bundle.removeprefix(bag.PAYLOAD): (found.swhid, found.commit)} if found and bundle else {},
     )
     (root / layout.CRATE).write_bytes(data)
     return bag.read([bag.member(root, layout.CRATE)])[0]
@@ -192,8 +200,13 @@ def _write_reference(reference: Reference, root: Path) -> None:
     _keep(reference.directory / "run.json", root / layout.RUN / "run.json")
     for relative, path in store.walk(reference.directory / ".records"):
         _keep(path, root / layout.RUN / "records" / relative)
-    for log in reference.directory.glob(".attempts/*/log"):
-        _keep(log, root / layout.RUN / "logs" / f"{log.parent.name}.txt")
+    for log in sorted(reference.directory.glob(".attempts/*/log"), key=_attempt):  # of many attempts, the last stays
+        _keep(log, root / layout.RUN / "logs" / f"{log.parent.name.rpartition('.')[0]}.txt")
+
+
+def _attempt(log: Path) -> int:
+    number = log.parent.name.rpartition(".")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _keep(path: Path, target: Path) -> None:

@@ -281,7 +281,7 @@ def pack(directory: Path, file: Path, progress: Progress = lambda _: None) -> No
     top = f"{read_manifest(directory)['name'].replace('/', '-')}.capsule"
     if file.resolve().is_relative_to(directory.resolve()):
         raise UsageError(f"{file} lies in the capsule that it would hold", hint="choose another place")
-    _refuse_foreign(file)
+    refuse_foreign(file)
     members = _members(directory, top)
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     store.make_directory(file.parent)
@@ -297,7 +297,7 @@ def pack(directory: Path, file: Path, progress: Progress = lambda _: None) -> No
         store.remove(temporary)
 
 
-def _refuse_foreign(file: Path) -> None:
+def refuse_foreign(file: Path) -> None:
     """Only a capsule is overwritten."""
     try:
         if not file.is_symlink() and not file.exists():

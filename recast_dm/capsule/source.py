@@ -32,6 +32,11 @@ class Source:
     dirty: tuple[str, ...]
     shallow: bool
 
+    @property
+    def swhid(self) -> str:
+        """The commit's."""
+        return f"swh:1:rev:{self.commit}"
+
     def document(self, bundle: str | None) -> dict[str, Any]:
         """What a capsule says of it.
 
@@ -39,7 +44,7 @@ class Source:
         """
         return {
             "commit": self.commit,
-            "swhid": f"swh:1:rev:{self.commit}",
+            "swhid": self.swhid,
             "directory_swhid": f"swh:1:dir:{self.directory}" if self.directory else None,
             "path": self.path,
             "origin": self.origin,

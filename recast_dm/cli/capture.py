@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recast_dm.cli import options, tracing, view
+
+if TYPE_CHECKING:
+    from recast_dm.cli.preserving import Preserved
 
 
 def capture(
@@ -77,33 +80,36 @@ def capture(
         by_reference=options.size(by_reference, "--by-reference"),
     )
     with progress.observer(quiet=quiet) as observer:
-        capsule = preserving.preserve(directory, output, settings, asked, observer)
-    _show(capsule, json=json)
+        found = preserving.preserve(directory, output, settings, asked, observer)
+    _show(found, json=json)
 
 
-def _show(capsule: Any, *, json: bool) -> None:
-    size = sum(path.stat().st_size for path in capsule.path.rglob("*") if path.is_file())
+def _show(found: Preserved, *, json: bool) -> None:
+    manifest = found.manifest
+    made = manifest["reference"]
     if json:
+        images = [{key: value for key, value in image.items() if key != "layers"} for image in manifest["images"]]
         view.document(
             {
                 "schema": "recast-dm/capture/1",
-                "capsule": str(capsule.path),
-                "digest": capsule.digest,
-                "name": capsule.analysis.name,
-                "images": [image.document() for image in capsule.images],
-                "reference": capsule.manifest["reference"]["made"],
-                "size": size,
+                "capsule": str(found.path),
+                "digest": manifest["digest"],
+                "name": manifest["name"],
+                "images": images,
+                "reference": made["made"],
+                "size": found.size,
             }
         )
         return
-    made = capsule.manifest["reference"]
     rows = [
-        ("capsule", str(capsule.path)),
-        ("analysis", f"{capsule.analysis.name}: {capsule.analysis.title}"),
-        ("digest", f"sha256:{capsule.digest}"),
-        ("stages", ", ".join(stage.name for stage in capsule.analysis.workflow.stages)),
-        *(("image", f"{i.reference}  {i.image_id[:19]}  {len(i.diff_ids)} layers") for i in capsule.images),
+        ("capsule", str(found.path)),
+        ("analysis", f"{manifest['name']}: {manifest['title']}"),
+        ("digest", f"sha256:{manifest['digest']}"),
+        *(
+            ("image", f"{i['reference']}  {i['image_id'][:19]}  {len(i['diff_ids'])} layers")
+            for i in manifest["images"]
+        ),
         ("reference", f"{len(made['outputs'])} outputs of a run" if made["made"] else "none: captured without a run"),
-        ("size", view.size(size)),
+        ("size", view.size(found.size)),
     ]
     view.out(view.table(rows))

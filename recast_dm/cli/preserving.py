@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recast_dm import reinterpret, store
-from recast_dm.capsule import Capsule
+from recast_dm.capsule import Capsule, packing
 from recast_dm.capsule.capture import Contents, capture, refuse_foreign
 from recast_dm.cli import execution, options, view
 from recast_dm.engine.events import Observer
@@ -21,6 +22,7 @@ from recast_dm.model import Workflow
 from recast_dm.reinterpret import preserve as references
 from recast_dm.runtimes import Runtime
 from recast_dm.spec import analysis as analyses
+from recast_dm.spec.analysis import Analysis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,39 @@ class Asked:
     allowed: frozenset[str] = frozenset()
 
 
-def preserve(directory: Path, output: Path, settings: execution.Settings, asked: Asked, observer: Observer) -> Capsule:
+@dataclass(frozen=True, slots=True)
+class Preserved:
+    """A capsule that was written: where, and its manifest."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        files = [self.path] if self.path.is_file() else [file for _, file in store.walk(self.path)]
+        return sum(file.stat().st_size for file in files)
+
+
+def preserve(
+    directory: Path, output: Path, settings: execution.Settings, asked: Asked, observer: Observer
+) -> Preserved:
     """Captures an analysis. Its images come from where the user says, else from the runtime."""
     analysis = analyses.load(directory)
+    if output.suffix not in packing.SUFFIXES:
+        return Preserved(output, _capture(analysis, output, settings, asked, observer).manifest)
+    refuse_foreign(output, analysis.directory)
+    packing.refuse_foreign(output)
+    store.make_directory(output.absolute().parent)
+    with tempfile.TemporaryDirectory(prefix=".capture-", dir=output.absolute().parent) as place:
+        capsule = _capture(analysis, Path(place) / output.stem, settings, asked, observer)
+        packing.pack(capsule.path, output)
+        return Preserved(output, capsule.manifest)
+
+
+def _capture(
+    analysis: Analysis, output: Path, settings: execution.Settings, asked: Asked, observer: Observer
+) -> Capsule:
     refuse_foreign(output, analysis.directory)
     initdata = reinterpret.example_inputs(analysis)
     runtime = execution.runtime_for(analysis.workflow, settings)
