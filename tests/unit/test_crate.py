@@ -217,6 +217,17 @@ class TestOfACapsule:
         found = graph(made())
         assert f"reference/{kept}" in ids(found["#action/limit/0"]["result"])
 
+    def test_the_likelihood_is_what_its_stage_published(self, made, data, tmp_path, toy_directory):
+        shutil.copytree(toy_directory, tmp_path / "other")
+        document = yaml.safe_load((toy_directory / "recast.yml").read_text())
+        likelihood = {"stage": "limit", "output": "limit"}
+        document["statistics"] = {"likelihood": likelihood, "patch": likelihood, "channel": "c", "signal_sample": "s"}
+        (tmp_path / "other/recast.yml").write_text(yaml.safe_dump(document))
+        (data / "likelihood").mkdir()
+        (data / "reference/limit/limit.json").rename(data / "likelihood/workspace.json")
+        found = graph(made(analysis.load(tmp_path / "other")))
+        assert "likelihood/workspace.json" in ids(found["#action/limit/0"]["result"])
+
 
 # --- broken crates ----------------------------------------------------------------------------------------------------
 
@@ -326,6 +337,36 @@ class TestOfARun:
         found = graph(document)
         assert "#file/init/0/toy.py" in ids(found["#action/count/0"]["object"])
         assert found["#tool/count"]["softwareVersion"] == bench.runtime.image(TOY_IMAGE).image_id
+
+    def test_what_came_from_the_cache_has_the_inputs_of_this_run(self, tmp_path, bench):
+        """A cached step was made in a run where the steps may have had other names."""
+        from workbench import stage, workflow
+
+        def chain(first: str, second: str) -> Any:
+            out = {"out": "{workdir}/out"}
+            taken = {"x": {"step": first, "output": "out"}, **out}
+            return workflow(stage(first, "echo 1 > {out}", out, out), stage(second, "cat {x} > {out}", taken, out))
+
+        bench.run(chain("a", "b"), run="one")
+        bench.run(chain("c", "d"), run="two")
+        assert bench.hows() == {"c/0": "cached", "d/0": "cached"}
+        found = graph(crate.of_run(tmp_path / "two"))
+        assert ids(found["#action/d/0"]["object"]) == ["outputs/c/0/out"]
+        assert list(dangling(found)) == []
+
+    def test_what_an_earlier_workflow_left_is_left_out(self, tmp_path, bench):
+        from workbench import stage, workflow
+
+        out = {"out": "{workdir}/out"}
+        bad = stage("bad", "exit 1", out, out)
+        with pytest.raises(StepFailed):
+            bench.run(workflow(stage("a", "echo 1 > {out}", out, out), bad), jobs=1)
+        with pytest.raises(StepFailed):
+            bench.run(workflow(stage("b", "echo 2 > {out}", out, out), bad), jobs=1)
+        found = graph(crate.of_run(tmp_path / "run"))
+        assert list(dangling(found)) == []
+        assert {"#action/b/0", "#action/bad/0"} <= set(found)
+        assert "#action/a/0" not in found
 
     def test_thousands_of_steps(self, tmp_path):
         """Not timed: with a look through all entities for each new one this would take minutes."""

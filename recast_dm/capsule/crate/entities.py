@@ -18,7 +18,6 @@ WFRUN_CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"
 WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
 RUN_CRATES = tuple(f"https://w3id.org/ro/wfrun/{name}/0.5" for name in ("process", "workflow", "provenance"))
 METADATA = "ro-crate-metadata.json"
-ROOT = "./"
 
 Ref = dict[str, str]
 

@@ -12,21 +12,16 @@ from recast_dm import store
 from recast_dm.capsule import citation
 from recast_dm.capsule.crate import about, run, workflow
 from recast_dm.capsule.crate.entities import METADATA, RUN_CRATES, WORKFLOW_CRATE, Crate, ref, refs
-from recast_dm.capsule.crate.run import Execution, Performed, Place
+from recast_dm.capsule.crate.recorded import Performed, moment
+from recast_dm.capsule.crate.run import Execution, Place
 from recast_dm.engine import history
 from recast_dm.engine.rundir import RUN_SCHEMA, STEP_SCHEMA
 from recast_dm.errors import LockedError, UsageError
 from recast_dm.model import INIT, Image, StepId
 from recast_dm.spec.analysis import Analysis
 
-ANALYSIS, IMAGES, LIKELIHOOD, REFERENCE, SOURCE, SBOM = (
-    "analysis",
-    "images",
-    "likelihood",
-    "reference",
-    "source",
-    "sbom",
-)
+ANALYSIS, IMAGES, SOURCE, SBOM = "analysis", "images", "source", "sbom"
+LIKELIHOOD, REFERENCE = "likelihood", "reference"
 RUN, RECORDS, LOGS, OUTPUTS = "run/run.json", "run/records", "run/logs", "outputs"
 
 
@@ -196,7 +191,8 @@ def of_run(directory: Path) -> bytes:
             f"{directory} does not hold its workflow: an earlier version made it",
             hint="run it again with --workdir: finished steps are kept, and the workflow is written down",
         )
-    steps = list(_performed(found))
+    known = {names for names, _ in plan.step_specs()}
+    steps = [step for step in _performed(found) if step.step.names in known]  # not what an earlier workflow left
     if not steps:
         raise UsageError(f"{directory} holds no step that was started", hint="`recast-dm status` says what happened")
     crate = Crate()
@@ -221,7 +217,7 @@ def of_run(directory: Path) -> bytes:
         (*RUN_CRATES, WORKFLOW_CRATE),
         name=f"a run of {name}",
         description=f"The run {found.about.get('id', '')} of {name}, made by recast-dm: outputs, records and logs.",
-        datePublished=run.moment(found.ended if found.ended is not None else found.at),
+        datePublished=moment(found.ended if found.ended is not None else found.at),
         license=about.licence(crate, None),
         mainEntity=ref(main),
         mentions=mentions,

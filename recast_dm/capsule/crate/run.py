@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recast_dm import __version__, store
-from recast_dm.capsule.crate import about
+from recast_dm.capsule.crate import about, recorded
 from recast_dm.capsule.crate.entities import Crate, Ref, local_id, ref, refs
+from recast_dm.capsule.crate.recorded import COMPLETED, FAILED, Performed
 from recast_dm.capsule.crate.workflow import WORKFLOW_ID, input_id, output_id, step_id, tool_id
 from recast_dm.model import INIT, StepId
 
-COMPLETED = "http://schema.org/CompletedActionStatus"
-FAILED = "http://schema.org/FailedActionStatus"
-
 Place = Callable[[str], str | None]
 """Where in the crate a file of the run lies (`fit/0/out.json`, or `init/0/…` for an init file); None: not in it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Performed:
-    """One step of a run, or one that failed: then there is no `record`, and `error` says why.
-
-    `began` and `ended` are seconds since 1970, where there is no record; `papers` are the step's log and record, by
-    their paths in the crate.
-    """
-
-    step: StepId
-    record: Mapping[str, Any] | None
-    error: str = ""
-    began: float | None = None
-    ended: float | None = None
-    papers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +30,6 @@ class Execution:
     failed: bool = False
 
 
-def moment(seconds: float) -> str:
-    """A time as the profile writes it.
-
-    >>> moment(0.5)
-    '1970-01-01T00:00:00.500+00:00'
-    """
-    return _time(seconds).isoformat(timespec="milliseconds")
-
-
 def describe(crate: Crate, execution: Execution) -> list[Ref]:
     """Adds a run, and gives what the crate has to mention: the actions that made something."""
     return _Describing(crate, execution).actions()
@@ -70,12 +42,14 @@ class _Describing:
         self._files: dict[str, str] = {}
         self._of_step: dict[str, list[str]] = {}
         self._trees: dict[str, str] = {}
+        self._with_tree: dict[str, str] = {}
         for performed in execution.steps:
             if performed.record is not None:
                 self._outputs(str(performed.step), performed.record)
 
     def _outputs(self, step: str, record: Mapping[str, Any]) -> None:
-        self._trees.setdefault(record["tree"], step)
+        self._trees[step] = record["tree"]
+        self._with_tree.setdefault(record["tree"], step)
         for file in record["outputs"]:
             path = f"{step}/{file['path']}"
             self._files[path] = self._file(path, file["size"], file["sha256"])
@@ -93,12 +67,12 @@ class _Describing:
         run = str(self._execution.about.get("id", "run"))
         steps = [self._step(performed) for performed in self._execution.steps]
         controls = [self._control(performed) for performed in self._execution.steps]
-        times = [time for performed in self._execution.steps for time in _times(performed) if time]
-        started = _at(self._execution.about.get("started")) or min(times, default=None)
+        times = [time for performed in self._execution.steps for time in recorded.times(performed) if time]
+        started = recorded.at(self._execution.about.get("started")) or min(times, default=None)
         ended = max([*times, *([started] if started else [])], default=None)
         outcome = {
-            "startTime": _written(started),
-            "endTime": _written(ended),
+            "startTime": recorded.written(started),
+            "endTime": recorded.written(ended),
             "actionStatus": FAILED if self._execution.failed else COMPLETED,
             "error": self._execution.error if self._execution.failed else None,
         }
@@ -148,7 +122,7 @@ class _Describing:
             name=f"recast-dm starts {step}",
             instrument=ref(step_id(step.names)),
             object=ref(local_id("action", step)),
-            **_outcome(performed),
+            **recorded.outcome(performed),
         )
 
     def _step(self, performed: Performed) -> str:
@@ -164,7 +138,9 @@ class _Describing:
                 "containerImage": ref(about.image(self._crate, image)) if image else None,
             }
         instrument = ref(tool_id(step.names))
-        self._crate.add(name, "CreateAction", name=f"step {step}", instrument=instrument, **made, **_outcome(performed))
+        self._crate.add(
+            name, "CreateAction", name=f"step {step}", instrument=instrument, **made, **recorded.outcome(performed)
+        )
         for paper in performed.papers:
             self._crate.add_file(paper, size=None, about=ref(name))
         return name
@@ -173,19 +149,19 @@ class _Describing:
         """What a step was given: files of other steps and of the init stage, and values."""
         places = self._seen(step, record)
         for parameter, view in record["key_parts"].get("parameters", {}).items():
-            paths = list(_paths(view))
-            files = [file for path in paths for file in self._named(path, places)]
+            paths = list(recorded.paths(view))
+            files = [file for path in paths for file in self._named(path, places, record["depends_on"])]
             if paths and not files:
                 continue  # where the step writes to
             formal = input_id(parameter, step.names)
-            yield from self._examples(formal, tool_id(step.names), "input", parameter, files, _bare(view))
+            yield from self._examples(formal, tool_id(step.names), "input", parameter, files, recorded.bare(view))
 
     def _made(self, step: StepId, record: Mapping[str, Any]) -> Iterator[str]:
         """What came out: every file, and what was published besides."""
         yield from (self._files[path] for path in self._of_step.get(str(step), ()))
         published = record["published"]
         for output, value in (published if isinstance(published, Mapping) else {"value": published}).items():
-            files = [file for text in _texts(value) for file in self._below(text)]
+            files = [file for text in recorded.texts(value) for file in self._below(text)]
             formal = output_id(output, step.names)
             yield from self._examples(formal, tool_id(step.names), "output", output, files, value)
 
@@ -193,7 +169,7 @@ class _Describing:
         self, formal: str, owner: str, way: str, name: str, files: Sequence[str], value: Any
     ) -> Iterator[str]:
         """What stands for a formal parameter: files, or a value; the parameter itself is added with the first."""
-        kind = "File" if files else _kind(value)
+        kind = "File" if files else recorded.kind(value)
         if formal not in self._crate:
             self._crate.add(formal, "FormalParameter", name=name, additionalType=kind)
             self._crate.link(owner, way, formal)
@@ -219,15 +195,24 @@ class _Describing:
         others = [name for name in record["execution"].get("places", {}) if name != str(step)]
         return {f"/inputs/{n}": name for n, name in enumerate(others)}
 
-    def _named(self, path: tuple[Mapping[str, Any], str], places: Mapping[str, str]) -> Iterator[str]:
+    def _named(
+        self, path: tuple[Mapping[str, Any], str], places: Mapping[str, str], needs: Sequence[str]
+    ) -> Iterator[str]:
         directory, rest = path
         if directory["tree"] is None:
             return  # the step's own directory
-        step = places.get(directory["place"]) or self._trees.get(directory["tree"])
+        step = self._source(directory["tree"], places.get(directory["place"]), needs)
         if step == str(INIT):
             yield self._file(f"{INIT}{rest}")
         elif step is not None:
             yield from self._below(f"{step}{rest}")
+
+    def _source(self, tree: str, named: str | None, needs: Sequence[str]) -> str | None:
+        """The step whose directory it is. What comes from the cache names the steps of the run that made it."""
+        if named is not None and self._trees.get(named) == tree:
+            return named
+        same = next((step for step in needs if self._trees.get(step) == tree), self._with_tree.get(tree))
+        return same or (named if named == str(INIT) else None)
 
     def _below(self, path: str) -> Iterator[str]:
         """The file of that path, or all files of the directory."""
@@ -251,77 +236,8 @@ class _Describing:
         for name, value in self._execution.initdata.items():
             files = [
                 self._crate.add_file(place, size=None)
-                for text in _texts(value)
+                for text in recorded.texts(value)
                 if (place := self._execution.place(f"{INIT}/{text}")) is not None
             ]
             found += self._examples(input_id(name), WORKFLOW_ID, "input", name, files, value)
         return refs(found)
-
-
-def _outcome(performed: Performed) -> dict[str, Any]:
-    began, ended = _times(performed)
-    failed = performed.record is None
-    return {
-        "startTime": _written(began),
-        "endTime": _written(ended),
-        "actionStatus": FAILED if failed else COMPLETED,
-        "error": performed.error if failed else None,
-    }
-
-
-def _times(performed: Performed) -> tuple[datetime | None, datetime | None]:
-    if performed.record is None:
-        began, ended = performed.began, performed.ended
-        return None if began is None else _time(began), None if ended is None else _time(ended)
-    execution = performed.record["execution"]
-    started = _at(execution["started"])
-    return started, started + timedelta(seconds=execution["seconds"]) if started else None
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _at(said: Any) -> datetime | None:
-    return datetime.fromisoformat(said) if isinstance(said, str) else None
-
-
-def _written(time: datetime | None) -> str | None:
-    return None if time is None else moment(time.timestamp())
-
-
-def _paths(view: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Every directory in a parameter as the key has it, with the text behind it."""
-    if isinstance(view, list):
-        for item in view:
-            yield from _paths(item)
-    elif isinstance(view, Mapping) and "path" in view:
-        parts = view["path"]
-        for part, behind in zip(parts, [*parts[1:], ""], strict=True):
-            if isinstance(part, Mapping):
-                yield part, behind if isinstance(behind, str) else ""
-    elif isinstance(view, Mapping):
-        for item in view.get("mapping", {}).values():
-            yield from _paths(item)
-
-
-def _bare(view: Any) -> Any:
-    """A parameter without paths as it was before the key tagged its mappings."""
-    if isinstance(view, list):
-        return [_bare(item) for item in view]
-    if isinstance(view, Mapping):
-        return {key: _bare(item) for key, item in view.get("mapping", {}).items()}
-    return view
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
-
-
-def _kind(value: Any) -> str:
-    kinds: Iterable[tuple[type, str]] = ((bool, "Boolean"), (int, "Integer"), (float, "Number"), (str, "Text"))
-    return next((name for kind, name in kinds if isinstance(value, kind)), "PropertyValue")
