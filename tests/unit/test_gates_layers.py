@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import tracemalloc
@@ -14,7 +15,6 @@ from layertars import tar
 from recast_dm.capsule.gates import layers
 from recast_dm.capsule.gates.layers import Names, Shape, Stack, entries
 from recast_dm.errors import IntegrityError
-import contextlib
 
 
 def shape(data: bytes) -> Shape:
