@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 LOCKS := recast_dm/locks
 ANALYSIS := atlas-exot-2018-06
 CAPSULE := build/$(ANALYSIS).capsule
-SCRIPTS := containers/*.sh .ci/run
+SCRIPTS := containers/*.sh tests/tools.sh .ci/run
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Says a command, then runs it.
@@ -32,6 +32,7 @@ demo: venv images ## set everything up; capture the ATLAS monojet search, run it
 	$(RUN) recast-dm rerun $(CAPSULE) --model spin1-axial --set m_med=2000 --set m_dm=1
 
 test: venv images ## set everything up; run all tests (more arguments: make test PYTEST_ARGS="-k toy")
+	@tests/tools.sh
 	@containers/build.sh tests/containers/*/
 	$(RUN) python -m pytest $(PYTEST_ARGS)
 

@@ -29,18 +29,20 @@ def export(run: Run, output: Output, format: Format = "ro-crate", json: options.
     from recast_dm import export as exporters
 
     exporter = exporters.find(format)
-    done = exporter.export(chosen.capsule(run) or chosen.directory(run), output)
+    capsule = chosen.capsule(run)
+    source = run if capsule else chosen.directory(run)
+    done = exporter.export(capsule or source, output)
     if json:
         view.document(
             {
                 "schema": "recast-dm/export/1",
                 "format": format,
-                "source": str(run),
+                "source": str(source),
                 "output": str(done.output),
                 "files": done.files,
                 "size": done.size,
             }
         )
         return
-    rows = [("export", str(done.output)), ("of", str(run)), ("files", str(done.files)), ("bytes", str(done.size))]
+    rows = [("export", str(done.output)), ("of", str(source)), ("files", str(done.files)), ("bytes", str(done.size))]
     view.out(view.table(rows))

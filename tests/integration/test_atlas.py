@@ -44,7 +44,7 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("atlas"))
-    done = bench.call("capture", ROOT / "specs/atlas-exot-2018-06", "-o", bench.capsule)
+    done = bench.call("capture", ROOT / "specs/atlas-exot-2018-06", "-o", bench.capsule, "--no-run")
     assert done.returncode == 0, done.stderr
     return bench
 
