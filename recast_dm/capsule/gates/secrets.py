@@ -66,16 +66,22 @@ Looking for one word after the other is twice as fast as one pattern of them all
 """
 _MARKS = tuple(word.encode() for word in _WORDS)
 _MARK = re.compile(b"|".join(map(re.escape, _MARKS)))
-_MARKS_AS_WRITTEN = re.compile(rb"://[^\s]*:[^\s]*@|SG\.[a-zA-Z0-9_-]{22}\.")
+_IN_URL = rb"[^:/?#\[\]@!$&'()*+,;=\s]+"
+_MARKS_AS_WRITTEN = re.compile(rb"://%b:%b@|SG\.[a-zA-Z0-9_-]{22}\." % (_IN_URL, _IN_URL))
 
-_WINDOW, _OVERLAP = 8192, 4096
-"""Lines longer than a window are looked at in pieces: patterns take quadratic time on them."""
+_WINDOW, _BEFORE, _OVERLAP = 8192, 1024, 4096
+"""Lines longer than a window are looked at in pieces around their marks: patterns take quadratic time on them.
+
+A secret of up to `_OVERLAP` characters behind its mark, or `_BEFORE` before it, is in one of the pieces as a whole.
+"""
 
 _ASSIGNED = re.compile(
     r"""(?ix) (?<![\w$-])
-        (?P<name> [\w.-]*? (?:token|secret|passw(?:or)?d|api_?key|access_?key|credentials?) (?:_?\d+)? )
+        (?P<name> [\w.-]{0,64}? (?:token|secret|passw(?:or)?d|api_?key|access_?key|credentials?) (?:_?\d+)? )
         ["']? \s* (?: := | => | = | : ) \s* (?P<quote> ["']? ) (?P<value> [^\s"'`,;|&]{8,} )"""
 )
+_ENDLESS_WORD = re.compile(r"(\w{256})\w+")
+"""No name is that long, and looking for keywords in such a word takes cubic time."""
 _PAT = re.compile(r"github_pat_[A-Za-z0-9_]{22,}")
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/]{32}")
 _KEY_LINES = 8
@@ -157,8 +163,10 @@ class Search:
 
     def _detected(self, name: str, line: str, after: str) -> Iterator[tuple[str, str]]:
         shown_as = f"{name}.cfg" if _is_settings(name, line) else name
+        short = _ENDLESS_WORD.sub(r"\1", line)
         for detector in self._detectors:
-            for secret in detector.analyze_line(filename=shown_as, line=line, line_number=1):
+            said = short if detector.secret_type == KEYWORD else line
+            for secret in detector.analyze_line(filename=shown_as, line=said, line_number=1):
                 kind, value = secret.type, secret.secret_value
                 if kind == PRIVATE_KEY:
                     body = line[line.index(value) :] + after
@@ -225,7 +233,6 @@ def _password(value: str) -> bool:
     return len(value) > 2 and not odd and value.lower() not in words and not _PLACEHOLDERS.match(value)
 
 
-@lru_cache(maxsize=1024)
 def _is_settings(name: str, line: str) -> bool:
     """Whether a file is of the kind that assigns without quotes: a shell script, a configuration, a Dockerfile."""
     path = PurePosixPath(name)
@@ -255,8 +262,8 @@ def _candidates(data: bytes) -> Iterator[tuple[int, str, str]]:
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
         if end - begin > _WINDOW:  # a piece that holds the mark, and what comes before it
-            begin, end = max(begin, start - _OVERLAP), min(end, start + _OVERLAP)
-            done = max(done, start + 1, end - _OVERLAP)
+            begin, cut = max(begin, start - _BEFORE), start - _BEFORE + _WINDOW
+            end, done = (end, end + 1) if end <= cut else (cut, cut - _OVERLAP)
         else:
             done = end + 1
         number, counted = number + data.count(b"\n", counted, begin), begin
@@ -272,7 +279,7 @@ def _decoded(data: bytes) -> str:
     return data.decode("utf-8", "replace").rstrip()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def named(kind: str, value: str) -> str:
     """The name of a secret: made slowly from kind and value, and so short that it gives nothing away."""
     salt = f"recast-dm/secret/1/{kind}".encode()
