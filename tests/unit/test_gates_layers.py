@@ -10,26 +10,15 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layertars import tar
+from layertars import shape, stack, tar
 
 from recast_dm.capsule.gates import layers
-from recast_dm.capsule.gates.layers import Names, Shape, Stack, entries
+from recast_dm.capsule.gates.layers import Names, Shape, entries
 from recast_dm.errors import IntegrityError
-
-
-def shape(data: bytes) -> Shape:
-    made = Shape()
-    for entry in entries("sha256:0123456789", io.BytesIO(data)):
-        made.add(entry)
-    return made
 
 
 def up_from(name: str) -> list[str]:
     return list(layers.ancestors(name))
-
-
-def stack(*tars: bytes) -> Stack:
-    return Stack([shape(each) for each in tars])
 
 
 class TestWhatIsLeft:
@@ -192,10 +181,8 @@ class TestHostileTars:
 
     @given(st.binary(max_size=4096))
     def test_garbage_is_an_empty_layer_or_an_error_of_ours(self, data):
-        try:
-            shape(data)
-        except IntegrityError as error:
-            assert str(error).isprintable() or "\n" in str(error)
+        with contextlib.suppress(IntegrityError):
+            assert shape(data).entries >= 0
 
     @given(st.data())
     def test_a_changed_byte_never_escapes(self, data):
@@ -206,12 +193,10 @@ class TestHostileTars:
         )
         for _ in range(data.draw(st.integers(1, 4))):
             whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-        try:
+        with contextlib.suppress(IntegrityError):
             for entry in entries("sha256:0", io.BytesIO(bytes(whole))):
                 assert not entry.name.startswith(("/", "../"))
                 entry.read(1 << 20)
-        except IntegrityError:
-            pass
 
     @given(st.binary(max_size=300).filter(lambda b: b), st.sampled_from([tarfile.XHDTYPE, tarfile.XGLTYPE]))
     def test_pax_garbage_never_escapes(self, record, kind):

@@ -60,6 +60,7 @@ def document(image: Image, materials: Materials) -> bytes:
         serial_number=uuid.uuid5(_SPACE, "\n".join((image.reference, *image.diff_ids))),
     )
     bom.metadata.component = root
+    bom.register_dependency(root, bom.components)  # without it the library warns that the graph is not complete
     written = json.loads(JsonV1Dot6(bom).output_as_string())
     written.pop("dependencies", None)  # the records say what is there, not what needs what
     written["metadata"].pop("timestamp", None)
