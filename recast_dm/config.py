@@ -10,6 +10,9 @@ from pathlib import Path
 UNPRIVILEGED_UID = 64077
 """The uid that containers get when the caller is root: no account has it, so it owns nothing but its step's files."""
 
+RECAST_CATALOGUES = "RECAST_ATLAS_CATALOGUE"
+"""RECAST's own variable: directories with entries of its catalogue, a colon between them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -20,6 +23,10 @@ class Config:
     jobs: int
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Secrets by host, for specifications that are not public."""
+    catalogue: Path = Path("catalogue.json")
+    """The user's own catalogue."""
+    recast_catalogues: tuple[Path, ...] = ()
+    """Directories with entries of RECAST's catalogue."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -35,7 +42,11 @@ class Config:
         cache_dir = Path(env.get("RECAST_DM_CACHE_DIR") or Path(cache_home) / "recast-dm")
         token = env.get("YADAGE_SCHEMA_LOAD_TOKEN")  # yadage's own name for it
         tokens = {"gitlab.cern.ch": token} if token else {}
-        return cls(cache_dir.absolute(), env.get("RECAST_DM_RUNTIME") or "auto", processors(), tokens)
+        config_home = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME") or "/") / ".config")
+        catalogue = Path(env.get("RECAST_DM_CATALOGUE") or Path(config_home) / "recast-dm" / "catalogue.json")
+        recast = tuple(Path(each).absolute() for each in env.get(RECAST_CATALOGUES, "").split(":") if each)
+        runtime = env.get("RECAST_DM_RUNTIME") or "auto"
+        return cls(cache_dir.absolute(), runtime, processors(), tokens, catalogue.absolute(), recast)
 
 
 def environment() -> dict[str, str]:

@@ -8,263 +8,81 @@ the contents, is refused before any of it is used; contents are the business of 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import re
-import shutil
-import stat
-import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO
 
 from recast_dm import schemas, store
-from recast_dm.capsule import as_tar, as_zip, layout
-from recast_dm.capsule.members import Bytes, Member, Names, Refused
+from recast_dm.capsule import archive, layout
+from recast_dm.capsule.archive import NO_CAPSULE, SUFFIXES, Archive, Form, Progress, is_archive
+from recast_dm.capsule.members import Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 
-SUFFIXES = {".zip": as_zip, ".tar": as_tar}
+__all__ = ["SUFFIXES", "Archive", "is_archive", "checked_manifest", "is_capsule", "pack", "read_file", "read_manifest"]
+
 MAX_MANIFEST = 64 * 1024 * 1024
-_NO_CAPSULE = "`recast-dm capture ANALYSIS -o X.capsule` makes one"
-_SCHEMA = re.compile(r"recast-dm/capsule/([1-9][0-9]{0,3})")
-
-
-class Form(Protocol):
-    """How a kind of archive is laid out: what stands before a member, after it, and at the end."""
-
-    MAGIC: bytes
-    MAGIC_AT: int
-
-    def head(self, member: Member) -> bytes: ...
-    def gap(self, size: int, /) -> int: ...
-    def ending(self, members: Sequence[Member], start: int, /) -> Iterator[bytes]: ...
-    def member_at(self, file: Bytes, at: int) -> Member | None: ...
-    def close(self, file: Bytes, at: int, members: Sequence[Member]) -> Sequence[Member]: ...
-
-
-Progress = Callable[[int], object]
-"""Told how many bytes have been done since it was told before."""
-
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-class Archive:
-    """The files of a capsule that is one file, in the order in which they lie there; nothing is unpacked.
-
-    Raises UsageError for what is no archive, IntegrityError for one that cannot be trusted.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file, form = _opened(path)
-        try:
-            with _refusing(path):
-                self.members: Mapping[str, Member] = _index(self._file, form)
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._file.close()
-
-    def open(self, name: str) -> BinaryIO:
-        """The bytes of a member, as long as the archive is open. Raises IntegrityError."""
-        if name not in self.members:
-            raise IntegrityError(f"{self.path} lacks {name}", hint="the capsule is incomplete: copy it again")
-        return io.BufferedReader(_Stream(self.path, self._file, self.members[name]), store.CHUNK)
-
-    def unpack(self, target: Path, progress: Progress = lambda _: None) -> None:
-        """Writes the files into a new directory, which appears whole or not at all.
-
-        Nothing is written before every name, place and size has been checked: this archive could not be opened else.
-        Raises UsageError, IntegrityError and StorageError.
-        """
-        if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
-            raise UsageError(f"{target} exists", hint="choose another name with -o")
-        target = target.absolute()
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            for name in self.members:
-                self._unpack(name, temporary / name, progress)
-            store.seal(temporary)
-            temporary.rename(target)
-            store.fsync_directory(target.parent)
-        except OSError as error:
-            raise storage_error(error, f"unpack {self.path} to {target}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-    def _unpack(self, name: str, place: Path, progress: Progress) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with self.open(name) as source, place.open("xb") as out:
-            while piece := source.read(store.CHUNK):
-                out.write(piece)
-                progress(len(piece))
-        if self.members[name].executable:
-            place.chmod(0o755)
-
-
-class _Stream(io.RawIOBase):
-    """The bytes of one member, once, from the first to the last; a zip file's checksum is checked at the end."""
-
-    def __init__(self, path: Path, file: Bytes, member: Member) -> None:
-        self._path = path
-        self._file = file
-        self._member = member
-        self._done = 0
-        self._crc = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """At the end this gives 0, as every stream does."""
-        member = self._member
-        length = min(len(buffer), member.size - self._done)
-        with _refusing(self._path):
-            piece = self._file.at(member.offset + self._done, length)
-            self._done += length
-            if member.crc is not None:
-                self._crc = zlib.crc32(piece, self._crc)
-                if self._done == member.size and self._crc != member.crc:
-                    raise Refused(f"the member {member.name[:100]!r} has changed: its checksum is not the one it had")
-        buffer[:length] = piece
-        return length
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file begins as one of our archives does."""
-    return _form_of(path) is not None
-
-
 def is_capsule(path: Path) -> bool:
-    """Whether something looks like a capsule: a directory with a capsule.json, or an archive."""
+    """Whether something looks like a capsule in any form: a directory with a capsule.json, or an archive."""
     with contextlib.suppress(OSError, ValueError):  # a name that is too long, a NUL byte
-        return (path / layout.MANIFEST).is_file() or is_archive(path)
+        return is_archive(path) or (path / layout.MANIFEST).is_file()
     return False
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The capsule.json of a capsule in any form, valid as such; nothing else in the capsule is looked at.
+    """The capsule.json of a capsule in any form; nothing else in the capsule is looked at.
 
     Raises UsageError where there is no capsule, IntegrityError for a capsule.json that cannot be trusted.
     """
-    data = _manifest_in(path) if path.is_dir() else _manifest_packed(path)
-    where = f"{path / layout.MANIFEST}"
+    data = read_file(path, layout.MANIFEST, MAX_MANIFEST)
+    where = str(path / layout.MANIFEST)
+    if data is None:
+        raise UsageError(f"{path} is not a capsule: it holds no {layout.MANIFEST}", hint=NO_CAPSULE)
     try:
-        if len(data) > MAX_MANIFEST:
-            raise ValueError(f"it has more than {MAX_MANIFEST} bytes")
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{where} is not JSON: {error}") from None
-    _check_manifest(document, where)
-    return document  # type: ignore[no-any-return]  # checked to be a dict by its schema
+    return checked_manifest(document, where)
 
 
-def _check_manifest(document: Any, where: str) -> None:
+def checked_manifest(document: Any, where: str) -> dict[str, Any]:
+    """A manifest that is one of ours, and complete."""
     said = document.get("schema") if isinstance(document, dict) else None
-    found = _SCHEMA.fullmatch(said) if isinstance(said, str) else None
-    if not found:
-        raise IntegrityError(f"{where} is no manifest of a capsule: its schema is {said!r}")
-    try:
-        problem = schemas.problem(f"capsule-{found[1]}", document)
-    except FileNotFoundError:
+    schema = {layout.SCHEMA: "capsule-2", layout.FIRST_SCHEMA: "capsule-1"}.get(str(said))
+    if schema is None:
         raise IntegrityError(
-            f"{where} has the schema {said!r}, which this version does not know", hint="update recast-dm"
-        ) from None
-    if problem:
+            f"{where} has the schema {said!r}, not {layout.SCHEMA!r}",
+            hint="was it written by a later version of recast-dm, or changed by hand?",
+        )
+    if problem := schemas.problem(schema, document):
         raise IntegrityError(f"{where} is damaged: {problem[1]}")
+    return dict(document)
 
 
-def _manifest_in(directory: Path) -> bytes:
-    path = directory / layout.MANIFEST
-    if not path.is_file():
-        raise UsageError(f"{directory} is not a capsule", hint=_NO_CAPSULE)
+def read_file(path: Path, name: str, limit: int) -> bytes | None:
+    """One file of a capsule in any form, unchecked; None where it is not there.
+
+    Raises UsageError for what is neither a directory nor an archive, IntegrityError for what is broken or too large.
+    """
+    data = _in_directory(path / name, limit) if path.is_dir() else archive.find(path, name, limit)
+    if data is not None and len(data) > limit:
+        raise IntegrityError(f"{path / name} has more than {limit} bytes")
+    return data
+
+
+def _in_directory(path: Path, limit: int) -> bytes | None:
     try:
+        if not path.is_file():
+            return None
         with path.open("rb") as file:
-            return file.read(MAX_MANIFEST + 1)
+            return file.read(limit + 1)
     except OSError as error:
         raise IntegrityError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _manifest_packed(path: Path) -> bytes:
-    file, form = _opened(path)
-    try:
-        with _refusing(path):
-            for name, member in _walk(file, form):
-                if name == layout.MANIFEST:
-                    return file.at(member.offset, min(member.size, MAX_MANIFEST + 1))
-    finally:
-        file.close()
-    raise IntegrityError(f"{path} lacks {layout.MANIFEST}", hint=_NO_CAPSULE)
-
-
-def _opened(path: Path) -> tuple[Bytes, Form]:
-    try:
-        form = _form_of(path)
-        if form is not None:
-            return Bytes(path), form
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist", hint=_NO_CAPSULE) from None
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint=_NO_CAPSULE) from None
-    kind = "is a directory" if path.is_dir() else "is neither a zip nor a tar file"
-    raise UsageError(f"{path} {kind}: not a capsule in one file", hint=_NO_CAPSULE)
-
-
-def _form_of(path: Path) -> Form | None:
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for somebody to write
-        return None
-    with path.open("rb") as file:
-        start = file.read(as_tar.BLOCK)
-    forms: tuple[Form, ...] = (as_zip, as_tar)
-    return next((form for form in forms if start.startswith(form.MAGIC, form.MAGIC_AT)), None)
-
-
-@contextlib.contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """What is wrong with an archive, as the error of its file."""
-    try:
-        yield
-    except Refused as refused:
-        raise IntegrityError(
-            f"{path}: {refused}",
-            hint="copy it again; what another program packed has to be unpacked by it, and the directory named",
-        ) from None
-    except OSError as error:
-        raise IntegrityError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _index(file: Bytes, form: Form) -> dict[str, Member]:
-    """Every member by its name in the capsule, all of them checked."""
-    found = dict(_walk(file, form))
-    if not found:
-        raise Refused("it is empty")
-    last = next(reversed(found.values()))
-    closed = form.close(file, last.offset + last.size + form.gap(last.size), list(found.values()))
-    return dict(zip(found, closed, strict=True))
-
-
-def _walk(file: Bytes, form: Form) -> Iterator[tuple[str, Member]]:
-    """The members from the first on: each begins where the one before it ends. Raises Refused."""
-    names = Names()
-    at = 0
-    while (member := form.member_at(file, at)) is not None:
-        name = names.add(member.name)
-        end = member.offset + member.size
-        gap = form.gap(member.size)
-        if end + gap > file.size:
-            raise Refused(f"it ends early, within {member.name[:100]!r}")
-        if any(file.at(end, gap)):
-            raise Refused(f"something hides behind the member {member.name[:100]!r}, at byte {end}")
-        yield name, member
-        at = end + gap
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -283,7 +101,7 @@ def pack(directory: Path, file: Path, progress: Progress = lambda _: None) -> No
         raise UsageError(f"{file} lies in the capsule that it would hold", hint="choose another place")
     refuse_foreign(file)
     members = _members(directory, top)
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+    temporary = store.temporary(file)
     store.make_directory(file.parent)
     try:
         with temporary.open("xb") as out:

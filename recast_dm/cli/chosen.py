@@ -12,6 +12,7 @@ from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
     from recast_dm.capsule import Capsule
+    from recast_dm.capsule.listing import Listed
     from recast_dm.engine.history import Run, StepHistory
 
 LATEST = options.RUNS / "latest"
@@ -93,3 +94,37 @@ def specification(source: str) -> str:
 
     found = capsule(source)
     return str(found.path / layout.WORKFLOW) if found else source
+
+
+def known() -> list[Listed]:
+    """Everything that the user's catalogue and RECAST's directories name."""
+    from recast_dm.capsule import catalogue, listing
+
+    return listing.listed(catalogue.load(options.DEFAULTS.catalogue), options.DEFAULTS.recast_catalogues)
+
+
+def subject(name: str) -> str:
+    """What a name means where a capsule or an analysis is wanted: a path or an address; else what the catalogue knows.
+
+    A name that nobody knows is given back, for whoever opens it to say what is wrong, unless the catalogue has others.
+    """
+    from recast_dm.capsule import listing
+    from recast_dm.spec import remote
+
+    if remote.is_remote(name) or _exists(name) or _exists(name.rpartition("#")[0]):
+        return name
+    things = known()
+    if not things:
+        return name
+    try:
+        return str(listing.resolve(things, name))
+    except UsageError as error:
+        message = f"there is no such path, and {error.message}"
+        raise UsageError(message, hint=f"{error.hint}\n`recast-dm catalogue ls` lists what is known") from None
+
+
+def _exists(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).exists()
+    except (OSError, ValueError):  # too long; a NUL byte
+        return False

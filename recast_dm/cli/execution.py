@@ -81,6 +81,7 @@ def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinte
 
     `init_files` is where init files go that have to be unpacked or chosen first; None: until this process ends only.
     """
+    name = name if opening.toplevel is not None else chosen.subject(name)
     if capsule := chosen.capsule(name):
         _refuse_for_capsules(opening)
         return reinterpret.of_capsule(capsule)

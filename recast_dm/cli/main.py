@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from recast_dm import __version__
 from recast_dm.cli import (
     capture,
+    catalogue,
     check,
     diff,
     doctor,
@@ -85,6 +86,7 @@ app.command("new", rich_help_panel="Preserve")(new.new)
 app.command("capture", rich_help_panel="Preserve", context_settings={"allow_extra_args": True})(capture.capture)
 app.command("verify", rich_help_panel="Preserve")(verify.verify)
 app.command("unpack", rich_help_panel="Preserve")(unpack.unpack)
+app.add_typer(catalogue.app, name="catalogue", rich_help_panel="Preserve")
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)
 app.command("flatten", rich_help_panel="Preserve")(flatten.flatten)

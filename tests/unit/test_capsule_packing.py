@@ -656,8 +656,8 @@ class TestPlaces:
             (b"{", "is not JSON"),
             (b"\xff", "is not JSON"),
             (b"[" * 100_000, "is not JSON"),
-            (b"[]", "no manifest of a capsule"),
-            (b'{"schema": "recast-dm/capsule/999"}', "which this version does not know"),
+            (b"[]", "has the schema None"),
+            (b'{"schema": "recast-dm/capsule/999"}', "has the schema 'recast-dm/capsule/999'"),
             (b'{"schema": "recast-dm/capsule/1"}', "is damaged: 'name' is a required property"),
         ],
     )
@@ -670,7 +670,7 @@ class TestPlaces:
 
     def test_no_manifest(self, tmp_path):
         write(tmp_path / "x.zip", "zip", [("x/a", b"", False)])
-        with pytest.raises(IntegrityError, match=r"lacks capsule\.json"):
+        with pytest.raises(UsageError, match=r"holds no capsule\.json"):
             packing.read_manifest(tmp_path / "x.zip")
 
 

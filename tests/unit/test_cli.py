@@ -25,6 +25,7 @@ VERBS = (
     ["new"],
     ["capture"],
     ["unpack"],
+    *(["catalogue", verb] for verb in ("add", "ls", "describe", "check", "rm")),
     ["flatten"],
     ["export"],
     ["run"],
@@ -48,7 +49,8 @@ HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "sci
 def own_place(tmp_path, monkeypatch):
     """An empty current directory, its own cache, and the signal handler put back."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(options, "DEFAULTS", replace(options.DEFAULTS, cache_dir=tmp_path / "cache"))
+    places = {"cache_dir": tmp_path / "cache", "catalogue": tmp_path / "catalogue.json", "recast_catalogues": ()}
+    monkeypatch.setattr(options, "DEFAULTS", replace(options.DEFAULTS, **places))
     handler = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, handler)

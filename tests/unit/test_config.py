@@ -27,6 +27,25 @@ def test_where_the_cache_lies(environ, expected):
     assert str(Config.from_environment(environ).cache_dir) == expected
 
 
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"RECAST_DM_CATALOGUE": "/c.json", "XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/c.json"),
+        ({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/x/recast-dm/catalogue.json"),
+        ({"HOME": "/h"}, "/h/.config/recast-dm/catalogue.json"),
+        ({"RECAST_DM_CATALOGUE": "c.json"}, f"{Path.cwd()}/c.json"),
+    ],
+)
+def test_where_the_catalogue_lies(environ, expected):
+    assert str(Config.from_environment(environ).catalogue) == expected
+
+
+def test_recasts_own_directories():
+    found = Config.from_environment({"RECAST_ATLAS_CATALOGUE": "/a::b:"}).recast_catalogues
+    assert found == (Path("/a"), Path.cwd() / "b")
+    assert Config.from_environment({}).recast_catalogues == ()
+
+
 def test_the_runtime_and_the_processors():
     assert Config.from_environment({}).runtime == "auto"
     assert Config.from_environment({"RECAST_DM_RUNTIME": "podman"}).runtime == "podman"

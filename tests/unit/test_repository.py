@@ -46,7 +46,9 @@ def test_no_analysis_is_known_by_name():
         for path in sorted(PACKAGE.rglob("*"))
         if path.is_file() and "locks" not in path.parts and path.suffix in (".py", ".json", ".txt", ".yml", ".toml")
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if words.search(line) and "Dark Matter Forum" not in line  # a title that is cited
+        if words.search(line)
+        and "Dark Matter Forum" not in line  # a title that is cited
+        and "RECAST_ATLAS_CATALOGUE" not in line  # a variable that RECAST named
     ]
     assert found == []
 
