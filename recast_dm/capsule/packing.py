@@ -20,7 +20,7 @@ from recast_dm.capsule.archive import NO_CAPSULE, SUFFIXES, Archive, Form, Progr
 from recast_dm.capsule.members import Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 
-__all__ = ["SUFFIXES", "Archive", "is_archive", "checked_manifest", "is_capsule", "pack", "read_file", "read_manifest"]
+__all__ = ["SUFFIXES", "Archive", "checked_manifest", "is_archive", "is_capsule", "pack", "read_file", "read_manifest"]
 
 MAX_MANIFEST = 64 * 1024 * 1024
 

@@ -52,3 +52,16 @@ def number(value: float, digits: int = 3) -> str:
     ('0.356', '1.23e-05')
     """
     return f"{value:.{digits}g}"
+
+
+def size(count: float) -> str:
+    """A number of bytes, in the unit that suits it.
+
+    >>> size(12), size(1234), size(5.4e9)
+    ('12 B', '1.23 kB', '5.4 GB')
+    """
+    units = ("B", "kB", "MB", "GB", "TB")
+    step = 0
+    while count >= 999.5 and step < len(units) - 1:
+        count, step = count / 1000, step + 1
+    return f"{number(count)} {units[step]}"

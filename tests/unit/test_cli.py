@@ -378,7 +378,14 @@ class TestHelp:
 
     def test_the_verbs_stand_in_their_panels(self, cli):
         _, out, _ = cli("--help")
-        assert re.findall(r"^(\w+):$", out, re.MULTILINE) == ["Options", "Preserve", "Run", "Reinterpret", "Inspect", "Setup"]
+        assert re.findall(r"^(\w+):$", out, re.MULTILINE) == [
+            "Options",
+            "Preserve",
+            "Run",
+            "Reinterpret",
+            "Inspect",
+            "Setup",
+        ]
 
     @pytest.mark.parametrize("words", [[], ["models"]], ids=["none", "models"])
     def test_who_says_nothing_sees_the_help(self, cli, words):
