@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from recast_dm.capsule import open_capsule
 
+ROOT = Path(__file__).parents[2]
 POINT = ("--model", "spin1-axial", "--set", "m_med=1500", "--set", "m_dm=1")
 
 
@@ -58,3 +61,25 @@ def test_an_image_that_was_tampered_with_is_not_loaded(bare_engine, tmp_path, to
         ["docker", "--host", bare_engine[0], "images", "--all", "--quiet"], capture_output=True, text=True, check=True
     )
     assert listed.stdout == ""
+
+
+def test_the_atlas_search_gives_the_same_histogram_offline(bare_engine, docker, tmp_path):
+    """Byte for byte: both engines run on one processor."""
+    analysis = tmp_path / "atlas"
+    shutil.copytree(ROOT / "specs/atlas-exot-2018-06", analysis, ignore=shutil.ignore_patterns("__pycache__"))
+    manifest = analysis / "recast.yml"
+    few = manifest.read_text().replace("seeds: [1, 2, 3, 4]", "seeds: [1, 2]").replace("events: 4000", "events: 300")
+    manifest.write_text(few)
+    here = {"RECAST_DM_CACHE_DIR": str(tmp_path / "here")}
+    target = tmp_path / "atlas.capsule.tar"
+    captured = recast("capture", analysis, "-o", target, "--quiet", **here)
+    assert captured.returncode == 0, captured.stderr
+    there = {"RECAST_DM_CACHE_DIR": str(tmp_path / "there"), "DOCKER_HOST": bare_engine[0]}
+    verified = recast("verify", target, "--rerun", "--json", "--workdir", tmp_path / "run", cut=True, **there)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    measured = {each["path"]: each["measure"] for each in json.loads(verified.stdout)["outputs"]}
+    assert measured == {"histogram/histogram.json": "identical", "limit/limit.json": "identical"}
+    point = ("--model", "spin1-axial", "--set", "m_med=2000", "--set", "m_dm=1", "--json", "-p", "events=200")
+    under = recast("rerun", target, *point, "--workdir", tmp_path / "point", cut=True, **there)
+    assert under.returncode == 0, under.stderr
+    assert json.loads(under.stdout)["mu_upper_obs"] > 0
