@@ -73,15 +73,15 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
     referenced = inputs.referenced(analysis.inputs, files, contents.by_reference)
     found = source.source_of(analysis.directory)
     _demand_committed(found, contents.strict, note)
-    with _new(target) as temporary:
+    with _new(target) as temporary, _history(found) as history:
         left_out = {each.path for each in referenced}
         for relative, path in files:
             if relative not in left_out:
                 _keep(path, temporary / layout.ANALYSIS / relative)
         _write_workflow(analysis, temporary)
         image_layout.write(temporary / layout.IMAGES, contents.images, contents.shared)
-        _write_bills(_inspected(contents, temporary, found, note), temporary)
-        bundle = _write_bundle(found, temporary, analysis.name)
+        _write_bills(_inspected(contents, temporary, history, note), temporary)
+        bundle = _write_bundle(history, temporary, analysis.name)
         reference = contents.perform(temporary / layout.IMAGES) if contents.perform else None
         if reference:
             _write_reference(reference, temporary)
@@ -89,7 +89,7 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
             (temporary / "data" / name).write_bytes(data)
         payload = _read_payload(temporary)
         payload = [*payload, _write_crate(contents, payload, temporary, time, found, bundle)]
-        manifest = _manifest(contents, reference, payload, referenced, found.document(bundle) if found else None)
+        manifest = _manifest(contents, reference, payload, referenced, _source(found, history, bundle))
         store.write_atomic(temporary / layout.MANIFEST, store.pretty(manifest))
         store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents, time)))
         records = reference.records if reference else ()
@@ -133,18 +133,26 @@ def _write_workflow(analysis: Analysis, root: Path) -> None:
     (root / layout.WORKFLOW).write_text(flattened, encoding="utf-8")
 
 
-def _write_bundle(found: source.Source | None, root: Path, name: str) -> str | None:
+def _history(found: source.Source | None) -> contextlib.AbstractContextManager[source.History | None]:
+    return source.history(found) if found and not found.shallow else contextlib.nullcontext()
+
+
+def _source(found: source.Source | None, history: source.History | None, bundle: str | None) -> dict[str, Any] | None:
+    return found.document(bundle, history.commit if history else None) if found else None
+
+
+def _write_bundle(history: source.History | None, root: Path, name: str) -> str | None:
     """The git history. Gives the path of the bundle in the capsule."""
-    if found is None or found.shallow:
+    if history is None:
         return None
     place = f"{layout.SOURCE}/{name.replace('/', '-')}.bundle"
     store.make_directory((root / place).parent)
-    source.bundle(found, root / place)
+    history.bundle(root / place)
     return place
 
 
 def _inspected(
-    contents: Contents, root: Path, found: source.Source | None, note: Callable[[str], None]
+    contents: Contents, root: Path, history: source.History | None, note: Callable[[str], None]
 ) -> gates.Inspection:
     """A look at everything that goes in, before anything is run. Raises UsageError when there is a secret."""
     inspection = gates.inspect(
@@ -152,7 +160,7 @@ def _inspected(
         contents.analysis.workflow,
         contents.images,
         image_layout.Layout(root / layout.IMAGES).open_layer,
-        history=source.history(found) if found and not found.shallow else (),
+        history=history.texts() if history else (),
         allowed=contents.allowed,
     )
     inspection.refuse_secrets()

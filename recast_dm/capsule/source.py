@@ -6,8 +6,10 @@ directory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +39,8 @@ class Source:
         """The commit's."""
         return f"swh:1:rev:{self.commit}"
 
-    def document(self, bundle: str | None) -> dict[str, Any]:
-        """What a capsule says of it.
-
-        The directory's SWHID is that of what was committed.
-        """
+    def document(self, bundle: str | None, bundled: str | None) -> dict[str, Any]:
+        """What a capsule says of it: `bundled` is the last commit in the bundle."""
         return {
             "commit": self.commit,
             "swhid": self.swhid,
@@ -50,6 +49,7 @@ class Source:
             "origin": self.origin,
             "dirty": list(self.dirty),
             "bundle": bundle,
+            "bundled_commit": bundled,
         }
 
 
@@ -72,39 +72,78 @@ def source_of(directory: Path) -> Source | None:
     )
 
 
-def bundle(source: Source, target: Path) -> None:
-    """Writes the history that leads to the commit. Raises IntegrityError when git cannot, or cannot read it again."""
-    _demand(source.top, "-c", "pack.threads=1", "bundle", "create", "--quiet", str(target.absolute()), "HEAD")
-    said = _demand(source.top, "bundle", "list-heads", str(target.absolute()))
-    if source.commit not in said:
-        raise IntegrityError(f"the git bundle of {source.top} lacks its commit {source.commit[:12]}")
+@dataclass(frozen=True, slots=True)
+class History:
+    """The history of an analysis, in a repository that holds nothing else. `commit` is the last of it."""
+
+    repository: Path
+    commit: str
+
+    def texts(self) -> Iterator[tuple[str, bytes]]:
+        """Every text in it, by the path it had and its object's id: also those that were deleted since."""
+        listed = _demand(self.repository, "-c", "core.quotePath=false", "rev-list", "--objects", self.commit)
+        rows = [line.partition(" ")[::2] for line in listed.splitlines()]
+        argv = ["git", "-C", str(self.repository), "cat-file", "--batch"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()) as process:
+            assert process.stdin is not None  # noqa: S101  # it was asked for
+            assert process.stdout is not None  # noqa: S101
+            for name, path in rows:
+                process.stdin.write(f"{name}\n".encode())
+                process.stdin.flush()
+                _, kind, size = process.stdout.readline().decode().split()
+                data = process.stdout.read(int(size))
+                process.stdout.read(1)
+                if kind == "commit":
+                    yield f"commit {name[:12]}", data
+                elif kind == "blob" and int(size) <= LARGEST_TEXT and b"\0" not in data[:8192]:
+                    yield f"{path or 'history'}@{name[:12]}", data
+
+    def bundle(self, target: Path) -> None:
+        """Writes it as a git bundle. Raises IntegrityError when git cannot, or cannot read it again."""
+        _demand(self.repository, "-c", "pack.threads=1", "bundle", "create", "--quiet", str(target.absolute()), "HEAD")
+        said = _demand(self.repository, "bundle", "list-heads", str(target.absolute()))
+        if self.commit not in said:
+            raise IntegrityError(f"the git bundle {target.name} lacks its commit {self.commit[:12]}")
 
 
-def history(source: Source) -> Iterator[tuple[str, bytes]]:
-    """Every text that the bundle holds, by the path it had: also those that were deleted since."""
-    listed = _demand(source.top, "rev-list", "--objects", "--no-object-names", "HEAD").split()
-    names = dict(_names(source))
-    argv = ["git", "-C", str(source.top), "cat-file", "--batch"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()) as process:
-        assert process.stdin is not None  # noqa: S101  # it was asked for
-        assert process.stdout is not None  # noqa: S101
-        for each in listed:
-            process.stdin.write(f"{each}\n".encode())
-            process.stdin.flush()
-            _, kind, size = process.stdout.readline().decode().split()
-            data = process.stdout.read(int(size))
-            process.stdout.read(1)
-            if kind == "blob" and int(size) <= LARGEST_TEXT and b"\0" not in data[:8192]:
-                yield f"{names.get(each, 'history')}@{each[:12]}", data
-            elif kind == "commit":
-                yield f"commit {each[:12]}", data
+@contextlib.contextmanager
+def history(source: Source) -> Iterator[History]:
+    """The history that goes into a capsule.
+
+    Of an analysis that is a repository, all of it. Of one that is a directory in a larger repository, the commits that
+    touched the directory, with its tree as theirs and the id that they had in their message: what else the repository
+    holds is nobody's business, and the directory's own SWHID stays what it was.
+    """
+    if source.path == ".":
+        yield History(source.top, source.commit)
+        return
+    with tempfile.TemporaryDirectory(prefix="recast-dm-history-") as place:
+        repository = Path(place)
+        _demand(repository, "init", "--quiet", "--bare", "--initial-branch=main")
+        objects = _demand(source.top, "rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
+        (repository / "objects/info/alternates").write_text(f"{objects}\n")
+        _demand(repository, "fast-import", "--quiet", "--force", text=b"".join(_rewritten(source)))
+        yield History(repository, _demand(repository, "rev-parse", "HEAD").strip())
 
 
-def _names(source: Source) -> Iterator[tuple[str, str]]:
-    for line in _demand(source.top, "-c", "core.quotePath=false", "rev-list", "--objects", "HEAD").splitlines():
-        name, _, path = line.partition(" ")
-        if path:
-            yield name, path
+def _rewritten(source: Source) -> Iterator[bytes]:
+    """The commits that touched the directory, for `git fast-import`: each with the directory's tree as its own."""
+    empty = _demand(source.top, "hash-object", "-t", "tree", "--stdin").strip()
+    words = ("rev-list", "--reverse", "--topo-order", "--parents", source.commit, "--", f":(top){source.path}")
+    marks: dict[str, int] = {}
+    for line in _demand(source.top, *words).splitlines():
+        commit, *parents = line.split()
+        marks[commit] = len(marks) + 1
+        tree = _git(source.top, "rev-parse", "--verify", "--quiet", f"{commit}:{source.path}") or empty
+        head, _, message = _demand_bytes(source.top, "cat-file", "commit", commit).partition(b"\n\n")
+        said = dict(row.split(b" ", 1) for row in head.splitlines() if row.startswith((b"author ", b"committer ")))
+        message = message.rstrip(b"\n") + b"\n\nOriginal-commit: " + commit.encode() + b"\n"
+        yield f"commit refs/heads/main\nmark :{marks[commit]}\n".encode()
+        yield b"author " + said[b"author"] + b"\ncommitter " + said[b"committer"] + b"\n"
+        yield f"data {len(message)}\n".encode() + message
+        for number, parent in enumerate(parent for parent in parents if parent in marks):
+            yield f"{'merge' if number else 'from'} :{marks[parent]}\n".encode()
+        yield f'M 040000 {tree} ""\n\n'.encode()
 
 
 def _without_secrets(address: str) -> str | None:
@@ -130,12 +169,18 @@ def _git(directory: Path, *words: str) -> str | None:
     return os.fsdecode(done.stdout).rstrip("\n") if done.returncode == 0 else None
 
 
-def _demand(directory: Path, *words: str) -> str:
-    done = subprocess.run(("git", "-C", str(directory), *words), capture_output=True, check=False, env=_environment())
+def _demand(directory: Path, *words: str, text: bytes = b"") -> str:
+    return os.fsdecode(_demand_bytes(directory, *words, text=text))
+
+
+def _demand_bytes(directory: Path, *words: str, text: bytes = b"") -> bytes:
+    """What git says. Raises IntegrityError when it says no."""
+    argv = ("git", "-C", str(directory), *words)
+    done = subprocess.run(argv, input=text, capture_output=True, check=False, env=_environment())
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise IntegrityError(f"`git {words[0]}` failed in {directory}: {said[-1] if said else 'no message'}")
-    return os.fsdecode(done.stdout)
+    return done.stdout
 
 
 def _environment() -> dict[str, str]:
