@@ -167,7 +167,17 @@ class TestBills:
         assert [each["properties"][0]["value"] for each in found["components"]] == [f"/{link.name}"]
 
     def test_what_cannot_be_read_is_said(self, inspect):
-        found = inspect(image(tar({"var/lib/rpm/Packages": b"\0" * 100, "lib/apk/db/installed": "P:musl\n"})))
+        found = inspect(
+            image(
+                tar(
+                    {
+                        "var/lib/rpm/Packages": b"\0" * 100,
+                        "var/lib/rpm/rpmdb.sqlite-wal": "",
+                        "lib/apk/db/installed": "P:musl\n",
+                    }
+                )
+            )
+        )
         assert [each.code for each in found.findings].count("packages-unread") == 2
         (bill,) = found.sboms.values()
         assert b"Berkeley DB" in bill

@@ -105,6 +105,9 @@ class TestKinds:
             lines = [line for line in text.splitlines() if any(p.analyze_line("x.cfg", line, 1) for p in get_plugins())]
         assert all(list(secrets._candidates(line.encode())) for line in lines)
 
+    def test_hints_are_in_their_words(self):
+        assert all(hint in word for hint, words in secrets._MARKS for word in words)
+
     def test_a_binary_file_has_none(self):
         assert found("a.o", "\0" + PLANTED["github"]) == ()
 

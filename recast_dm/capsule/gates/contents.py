@@ -61,7 +61,7 @@ def _file(search: Search, place: str, entry: Entry, records: Records) -> tuple[S
     """The secrets in a file that is no record of packages."""
     if packages.is_record(entry.name):
         records.add(entry.name, entry.read(packages.LARGEST))
-    elif why := packages.unread(entry.name):
+    elif entry.size and (why := packages.unread(entry.name)):
         records.unread[entry.name] = why
     elif SMALLEST <= entry.size <= LARGEST:
         return search.text(f"{place}: /{shown(entry.name)}", entry.read(LARGEST), name=entry.name)

@@ -23,7 +23,8 @@ MAX_BYTES = 256 * 1024**3
 MAX_GLOBALS = 1000
 """Bounds that no image that somebody works with comes near."""
 
-_CHUNK = 1024 * 1024
+_CHUNK = 64 * 1024
+"""Read at once: for each header tarfile copies what it has not used of it yet."""
 _HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,

@@ -34,6 +34,8 @@ _UNREAD = {
     "var/lib/rpm/Packages": "an rpm database in Berkeley DB format",
     "var/lib/rpm/Packages.db": "an rpm database in ndb format",
     "usr/lib/sysimage/rpm/Packages.db": "an rpm database in ndb format",
+    "var/lib/rpm/rpmdb.sqlite-wal": "a log beside an rpm database",
+    "usr/lib/sysimage/rpm/rpmdb.sqlite-wal": "a log beside an rpm database",
     "lib/apk/db/installed": "an apk database",
 }
 _MERGED = ("bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/")
@@ -58,6 +60,7 @@ class Records:
     owned: Names = field(default_factory=Names)
     unread: dict[str, str] = field(default_factory=dict)
     release: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    count: int = 0
 
     def add(self, name: str, data: bytes) -> None:
         """Takes in the record at a path. One that cannot be read is told, and stops nothing."""
@@ -91,9 +94,11 @@ class Records:
             self._own("", files)
 
     def _say(self, name: str, packages: Iterable[Package]) -> None:
-        self.packages[name] = tuple(packages)
-        if sum(map(len, self.packages.values())) > MOST:
+        found = tuple(packages)
+        self.count += len(found)
+        if self.count > MOST:
             raise ValueError("too many packages")
+        self.packages[name] = found
 
     def _own(self, top: str, names: Iterable[str]) -> None:
         for each in names:
