@@ -77,6 +77,10 @@ class TestSecrets:
         assert places(found) == [f"image search:1.0: {where}"]
         assert {secret.line for secret in found.secrets} == {None}
 
+    @pytest.mark.parametrize("odd", [None, "x", 1, ["x"], {"Env": "x", "Labels": ["x"], "Cmd": 1, "Healthcheck": "x"}])
+    def test_an_odd_config_is_no_defect(self, inspect, odd):
+        assert inspect(image(tar({}), config={"config": odd, "history": odd})).secrets == ()
+
     def test_in_a_layer(self, inspect):
         assert places(inspect(image(tar({"a": "x"}), tar({"root/.netrc": LINE})))) == [
             "search:1.0 layer 2: /root/.netrc"

@@ -143,7 +143,7 @@ def _commands(name: str, where: str, spec: StepSpec, image: Stack | None) -> Ite
                 "put what it fetches into the image or into the inputs",
             )
         for path in commands.host_paths(said):
-            if not path.startswith(mounted or ("\0",)) and not (image is not None and image.has(path)):
+            if not path.startswith(mounted) and not (image is not None and image.has(path)):
                 far = path.startswith(commands.NETWORK_FILE_SYSTEMS)
                 yield Finding(
                     "host-path",

@@ -131,16 +131,26 @@ def _settings(search: Search, stored: Stored[Layer]) -> Iterator[Secret]:
     """The secrets in what an image's config sets, and in the commands that made the image."""
     place = f"image {stored.image.reference}"
     for part in ("config", "container_config"):
-        settings = stored.config.get(part) or {}
-        labels = [f"{key}={value}" for key, value in (settings.get("Labels") or {}).items()]
-        commands = [" ".join(map(str, settings.get(key) or ())) for key in ("Entrypoint", "Cmd", "OnBuild")]
-        health = (settings.get("Healthcheck") or {}).get("Test") or ()
-        yield from search.settings(f"{place}: environment", map(str, settings.get("Env") or ()))
+        settings = _mapping(stored.config.get(part))
+        labels = [f"{key}={value}" for key, value in _mapping(settings.get("Labels")).items()]
+        health = _mapping(settings.get("Healthcheck")).get("Test")
+        commands = [*(settings.get(key) for key in ("Entrypoint", "Cmd", "OnBuild")), health]
+        yield from search.settings(f"{place}: environment", _words(settings.get("Env")))
         yield from search.settings(f"{place}: labels", labels)
-        yield from search.settings(f"{place}: command", [*commands, " ".join(map(str, health))])
-    history = stored.config.get("history") or ()
-    made = [f"{each.get('created_by', '')}\n{each.get('comment', '')}\n{each.get('author', '')}" for each in history]
-    yield from search.settings(f"{place}: history", [*made, str(stored.config.get("author") or "")])
+        yield from search.settings(f"{place}: command", [" ".join(_words(each)) for each in commands])
+    history = stored.config.get("history")
+    made = [_mapping(each) for each in history] if isinstance(history, list) else []
+    said = [str(each.get(key, "")) for each in made for key in ("created_by", "comment", "author")]
+    yield from search.settings(f"{place}: history", [*said, str(stored.config.get("author", ""))])
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """A part of a config that should be an object: configs come from anywhere."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _words(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 def _materials(pile: Sequence[Contents], stack: Stack) -> Materials:
