@@ -79,6 +79,8 @@ def archive_problems(
     before = state(path)
     try:
         manifest = packing.read_manifest(path)
+        if manifest["schema"] == layout.FIRST_SCHEMA:
+            return ["a capsule of format 1 is a directory: unpack it"], ""
         with packing.Archive(path) as archive:
             members = [
                 bag.Member(name, each.size, each.executable, partial(archive.open, name))

@@ -96,7 +96,10 @@ def pack(directory: Path, file: Path, progress: Progress = lambda _: None) -> No
     form: Form | None = SUFFIXES.get(file.suffix)
     if form is None:
         raise UsageError(f"{file} says no form", hint=f"its name must end with {' or '.join(SUFFIXES)}")
-    top = f"{read_manifest(directory)['name'].replace('/', '-')}.capsule"
+    manifest = read_manifest(directory)
+    if manifest["schema"] == layout.FIRST_SCHEMA:
+        raise UsageError(f"{directory} has format 1, which has no form as one file", hint="capture the analysis again")
+    top = f"{manifest['name'].replace('/', '-')}.capsule"
     if file.resolve().is_relative_to(directory.resolve()):
         raise UsageError(f"{file} lies in the capsule that it would hold", hint="choose another place")
     refuse_foreign(file)

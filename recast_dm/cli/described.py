@@ -44,7 +44,7 @@ def _detailed(told: Details) -> Iterator[tuple[str, str]]:
         yield "example", f"{name}: {', '.join(initdata or ())}"
     for image in told.images:
         size = "" if image["size"] is None else f"  {view.size(image['size'])}"
-        layers = "" if image["layers"] is None else f"  {image['layers']} layers"
+        layers = "" if image["layers"] is None else f"  {image['layers']} layer{'s' * (image['layers'] != 1)}"
         yield "image", f"{image['reference']}{layers}{size}"
     yield "stages", ", ".join(told.stages or ())
     for name, path in told.results.items():

@@ -8,13 +8,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import first_capsule
 import pytest
+from preserving import capture
+from workbench import TOY_IMAGE
 
 from recast_dm import schemas
 from recast_dm.capsule import catalogue, checking, listing, packing, places
 from recast_dm.capsule.about import About, about, details
 from recast_dm.errors import IntegrityError, RecastError, StorageError, UsageError
+from recast_dm.images.fake import FakeSource
 from recast_dm.spec import remote
 
 ENTRY = """\
@@ -39,8 +41,23 @@ stages:
 
 
 @pytest.fixture
-def capsule(toy_directory, tmp_path) -> Path:
-    return first_capsule.write(toy_directory, tmp_path / "toy.capsule")
+def capsule(toy_capsule) -> Path:
+    return toy_capsule.path
+
+
+@pytest.fixture
+def another(toy_directory, tmp_path):
+    """Captures the toy analysis under another title."""
+
+    def another(place: Path, title: str) -> Path:
+        source = tmp_path / f"source of {title}"
+        shutil.copytree(toy_directory, source)
+        manifest = source / "recast.yml"
+        manifest.write_text(manifest.read_text().replace("Toy counting experiment", title))
+        example = {"m_med": 1.0, "m_dm": 1.0}
+        return capture(source, place, FakeSource([TOY_IMAGE]), tmp_path / "images", example).path
+
+    return another
 
 
 @pytest.fixture
@@ -293,6 +310,7 @@ class TestStates:
     @pytest.mark.parametrize("form", ["directory", "zip"])
     def test_a_changed_byte_is_found_by_the_check(self, file, capsule, tmp_path, form):
         program = capsule / "data/analysis/data/toy.py"
+        program.chmod(0o644)
         if form == "directory":
             place = capsule
             program.write_bytes(program.read_bytes() + b"#")
@@ -312,16 +330,16 @@ class TestStates:
         checked(file)
         assert states(file) == {"toy": "ok"}
 
-    def test_another_capsule_in_its_place(self, file, capsule, toy_directory):
+    def test_another_capsule_in_its_place(self, file, capsule, another):
         entered(file, capsule)
         shutil.rmtree(capsule)
-        first_capsule.write(toy_directory, capsule, title="Another")
+        another(capsule, "Another")
         (thing,) = known(file)
         assert (thing.best.state, thing.best.reason) == ("changed", "it is not what was added")
         checked(file)
         assert states(file) == {"toy": "ok"}
         shutil.rmtree(capsule)
-        first_capsule.write(toy_directory, capsule, title="A third")
+        another(capsule, "A third")
         (thing,) = known(file)
         assert (thing.best.state, thing.best.reason) == ("changed", "it is not what was checked last")
 
@@ -410,8 +428,8 @@ class TestFind:
         shutil.rmtree(capsule)
         assert listing.resolve(known(file), "toy") == toy_directory
 
-    def test_two_capsules_of_one_name(self, file, capsule, toy_directory, tmp_path):
-        other = first_capsule.write(toy_directory, tmp_path / "other.capsule", title="Other")
+    def test_two_capsules_of_one_name(self, file, capsule, another, tmp_path):
+        other = another(tmp_path / "other.capsule", "Other")
         entered(file, capsule, other)
         with pytest.raises(UsageError, match="'toy' names 2 things") as caught:
             listing.resolve(known(file), "toy")

@@ -25,12 +25,13 @@ from hypothesis import strategies as st
 
 from recast_dm.capsule import as_tar, as_zip, packing
 from recast_dm.capsule.members import MAX_MEMBERS, Bytes, Member
+from recast_dm.capsule.verify import check_bytes
 from recast_dm.errors import IntegrityError, StorageError, UsageError
 
 FORMS = ("zip", "tar")
 MANIFEST = json.dumps(
     {
-        "schema": "recast-dm/capsule/1",
+        "schema": "recast-dm/capsule/2",
         "name": "toy",
         "title": "Toy",
         "digest": "0" * 64,
@@ -39,6 +40,9 @@ MANIFEST = json.dumps(
         "initdir": None,
         "example": {"initdata": {}, "model": None, "parameters": None},
         "likelihood": None,
+        "reference": {"made": False, "rules": [], "outputs": []},
+        "inputs": [],
+        "source": None,
         "images": [],
         "files": [],
     }
@@ -583,6 +587,16 @@ class TestPlaces:
         with pytest.raises(UsageError, match=message):
             packing.pack(capsule, tmp_path / name)
         assert files_of(capsule) == FILES
+
+    def test_the_first_format_has_none(self, capsule, tmp_path):
+        old = {**json.loads(MANIFEST), "schema": "recast-dm/capsule/1"}
+        for name in ("reference", "inputs", "source"):
+            del old[name]
+        (capsule / "capsule.json").write_text(json.dumps(old))
+        with pytest.raises(UsageError, match="has format 1"):
+            packing.pack(capsule, tmp_path / "y.zip")
+        write(tmp_path / "x.zip", "zip", [("x/capsule.json", json.dumps(old).encode(), False)])
+        assert check_bytes(tmp_path / "x.zip").problems == ("a capsule of format 1 is a directory: unpack it",)
 
     def test_names_that_cannot_be(self, capsule, tmp_path):
         (capsule / "data" / os.fsdecode(b"caf\xe9")).touch()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import first_capsule
 import pytest
 
 from recast_dm import schemas
@@ -14,9 +13,9 @@ from recast_dm.cli import main
 
 
 @pytest.fixture
-def capsule(toy_directory, tmp_path, monkeypatch) -> Path:
+def capsule(toy_capsule, tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    return first_capsule.write(toy_directory, tmp_path / "toy.capsule")
+    return toy_capsule.path
 
 
 @pytest.mark.parametrize("form", ["zip", "tar"])
