@@ -80,7 +80,8 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
                 _keep(path, temporary / layout.ANALYSIS / relative)
         _write_workflow(analysis, temporary)
         image_layout.write(temporary / layout.IMAGES, contents.images, contents.shared)
-        _write_bills(_inspected(contents, temporary, history, note), temporary)
+        inspection = _inspected(contents, temporary, history, note)
+        _write_bills(inspection, temporary)
         bundle = _write_bundle(history, temporary, analysis.name)
         reference = contents.perform(temporary / layout.IMAGES) if contents.perform else None
         if reference:
@@ -91,7 +92,7 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
         payload = [*payload, _write_crate(contents, payload, temporary, time, found, bundle)]
         manifest = _manifest(contents, reference, payload, referenced, _source(found, history, bundle))
         store.write_atomic(temporary / layout.MANIFEST, store.pretty(manifest))
-        store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents, time)))
+        store.write_atomic(temporary / layout.CAPTURED, store.pretty(_captured(contents, inspection, time)))
         records = reference.records if reference else ()
         rerun = instructions.text(manifest, contents.images, records, referenced)
         store.write_atomic(temporary / layout.RERUN, rerun.encode())
@@ -271,7 +272,7 @@ def _image(each: Stored) -> dict[str, Any]:
     return {**each.image.document(), "layers": [layer.document() for layer in each.layers]}
 
 
-def _captured(contents: Contents, time: str) -> dict[str, Any]:
+def _captured(contents: Contents, inspection: gates.Inspection, time: str) -> dict[str, Any]:
     return {
         "schema": layout.CAPTURED_SCHEMA,
         "time": time,
@@ -280,6 +281,8 @@ def _captured(contents: Contents, time: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "recast_dm": __version__,
         "runtime": contents.runtime,
+        "allowed_secrets": sorted(contents.allowed),
+        "findings": [finding.document() for finding in inspection.findings],
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from recast_dm.capsule import layout
-from recast_dm.capsule.compare import Agreement, compare_outputs
+from recast_dm.capsule.comparison.compare import Agreement, compare_outputs
 from recast_dm.capsule.opening import Capsule
 from recast_dm.engine import difference as work
 from recast_dm.engine.difference import Explained, FileChange

@@ -12,7 +12,7 @@ from recast_dm.cli import chosen, explain, options, view
 from recast_dm.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from recast_dm.capsule.compare import Agreement
+    from recast_dm.capsule.comparison.compare import Agreement
     from recast_dm.capsule.difference import Difference, ImageChange, Side, ValueChange
 
 HELP = "A capsule, a run directory, or a name below build/runs."

@@ -12,7 +12,7 @@ from recast_dm.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from recast_dm.capsule import Capsule
-    from recast_dm.capsule.compare import Agreement
+    from recast_dm.capsule.comparison.compare import Agreement
     from recast_dm.capsule.verify import Check
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from recast_dm.backends import Backend
 from recast_dm.capsule.capture import Reference
-from recast_dm.capsule.outputs import named
+from recast_dm.capsule.comparison.outputs import named
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.errors import StepFailed

@@ -10,7 +10,7 @@ from pathlib import Path
 from recast_dm import config
 from recast_dm.backends import Backend, Work, provide_images
 from recast_dm.capsule import Capsule, layout
-from recast_dm.capsule.compare import Agreement, compare_outputs
+from recast_dm.capsule.comparison.compare import Agreement, compare_outputs
 from recast_dm.capsule.verify import Check
 from recast_dm.engine import events
 from recast_dm.errors import RecastError

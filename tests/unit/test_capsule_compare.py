@@ -16,10 +16,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import documents
 
-from recast_dm.capsule import compatibility, limits, structure
-from recast_dm.capsule.compare import Agreement, compare_files, compare_outputs
-from recast_dm.capsule.documents import Malformed, Verdict
-from recast_dm.capsule.numbers import deviation
+from recast_dm.capsule.comparison import compatibility, limits, structure
+from recast_dm.capsule.comparison.compare import Agreement, compare_files, compare_outputs
+from recast_dm.capsule.comparison.documents import Malformed, Verdict
+from recast_dm.capsule.comparison.numbers import deviation
 from recast_dm.spec.reference import Rule, rule_of
 
 JSON = Rule("a/b.json", "json", rtol=1e-6)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recast_dm import schemas
-from recast_dm.capsule.documents import Malformed, Verdict
-from recast_dm.capsule.numbers import deviation
+from recast_dm.capsule.comparison.documents import Malformed, Verdict
+from recast_dm.capsule.comparison.numbers import deviation
 from recast_dm.spec.reference import Rule
 
 _SIGMAS = ("-2 sigma", "-1 sigma", "median", "+1 sigma", "+2 sigma")

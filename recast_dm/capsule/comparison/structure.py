@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from recast_dm.capsule.documents import Place, Verdict, is_number, parts, pointer, shown
-from recast_dm.capsule.numbers import Deviation, deviation
+from recast_dm.capsule.comparison.documents import Place, Verdict, is_number, parts, pointer, shown
+from recast_dm.capsule.comparison.numbers import Deviation, deviation
 from recast_dm.spec.reference import Rule
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import store
-from recast_dm.capsule import compatibility, documents, limits, outputs, structure
-from recast_dm.capsule.documents import Malformed, Verdict
+from recast_dm.capsule.comparison import compatibility, documents, limits, outputs, structure
+from recast_dm.capsule.comparison.documents import Malformed, Verdict
 from recast_dm.spec.reference import Compare, Rule
 
 _COMPARE: dict[Compare, Callable[[Rule, Any, Any], Verdict]] = {

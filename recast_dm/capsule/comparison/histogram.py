@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recast_dm.capsule.documents import Malformed, Place, inner, is_number, pointer
+from recast_dm.capsule.comparison.documents import Malformed, Place, inner, is_number, pointer
 
 if TYPE_CHECKING:
     import numpy as np

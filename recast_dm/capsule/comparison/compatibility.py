@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from recast_dm.capsule import histogram, structure
-from recast_dm.capsule.documents import Malformed, Verdict, pointer
-from recast_dm.capsule.histogram import Histogram
+from recast_dm.capsule.comparison import histogram, structure
+from recast_dm.capsule.comparison.documents import Malformed, Verdict, pointer
+from recast_dm.capsule.comparison.histogram import Histogram
 from recast_dm.spec.reference import Rule
 
 _EDGES = Rule("", "json", rtol=1e-9)
