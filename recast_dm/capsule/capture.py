@@ -135,7 +135,9 @@ def _write_workflow(analysis: Analysis, root: Path) -> None:
 
 
 def _history(found: source.Source | None) -> contextlib.AbstractContextManager[source.History | None]:
-    return source.history(found) if found and not found.shallow else contextlib.nullcontext()
+    """The history to keep: none where git has only a part of it, or has never heard of the analysis."""
+    kept = found is not None and not found.shallow and found.directory is not None
+    return source.history(found) if found and kept else contextlib.nullcontext()
 
 
 def _source(found: source.Source | None, history: source.History | None, bundle: str | None) -> dict[str, Any] | None:

@@ -60,14 +60,14 @@ def source_of(directory: Path) -> Source | None:
     if not top or not commit:
         return None
     path = directory.resolve().relative_to(Path(top).resolve()).as_posix()
-    changed = _git(directory, "-c", "core.quotePath=false", "status", "--porcelain", "--untracked-files=all", "--", ".")
+    changed = _git(directory, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     return Source(
         top=Path(top),
         commit=commit,
         path=path,
         directory=_git(directory, "rev-parse", "--verify", f"{commit}:{'' if path == '.' else path}") or None,
         origin=_without_secrets(_git(directory, "remote", "get-url", "origin") or ""),
-        dirty=tuple(line[3:] for line in (changed or "").splitlines()),
+        dirty=tuple(row[3:] for row in (changed or "").split("\0") if row),
         shallow=_git(directory, "rev-parse", "--is-shallow-repository") == "true",
     )
 
