@@ -44,6 +44,7 @@ def verify(
     from recast_dm.capsule import verify as verification
     from recast_dm.cli import execution
 
+    capsule = Path(chosen.subject(str(capsule)))
     depth = "bytes" if only_bytes else "rerun" if rerun else "default"
     checks = [_hashed(capsule, quiet=quiet)]
     agreements: tuple[Agreement, ...] = ()
