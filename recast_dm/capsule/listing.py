@@ -160,8 +160,12 @@ def _is_called(each: Listed, word: str) -> bool:
     digest = word.removeprefix("sha256:")
     if len(digest) >= SHORTEST_DIGEST and (each.about.digest or "").startswith(digest):
         return True
-    path = word if places.is_address(word) else str(Path(word).absolute())
-    return each.about.name == word or any(place.place == path for place in each.places)
+    return each.about.name == word or any(place.place == _path(word) for place in each.places)
+
+
+def _path(word: str) -> str:
+    """A word as a place."""
+    return word if places.is_address(word) else str(Path(word).absolute())
 
 
 def resolve(known: Sequence[Listed], word: str) -> Path:
@@ -178,14 +182,19 @@ def resolve(known: Sequence[Listed], word: str) -> Path:
     return Path(place.place)
 
 
+def meant(thing: Listed, word: str) -> tuple[Place, ...]:
+    """Which of its places a word means: the one that it is, or all."""
+    path = _path(word)
+    return tuple(place for place in thing.places if place.place == path) or thing.places
+
+
 def own_places(thing: Listed, word: str) -> list[str]:
-    """The places that can be forgotten of a thing: the one that the word is, or all. Raises UsageError."""
-    path = word if places.is_address(word) else str(Path(word).absolute())
-    meant = [place for place in thing.places if place.place == path] or list(thing.places)
-    own = [place.place for place in meant if place.own]
+    """The places of a thing that a word means and that can be forgotten. Raises UsageError."""
+    named = meant(thing, word)
+    own = [place.place for place in named if place.own]
     if not own:
         raise UsageError(
-            f"{word!r} stands in a directory of {RECAST_CATALOGUES}: {meant[0].shown}",
+            f"{word!r} stands in a directory of {RECAST_CATALOGUES}: {named[0].shown}",
             hint="take the directory out of that variable, or the file out of the directory",
         )
     return own

@@ -176,11 +176,12 @@ def check(
     from recast_dm.capsule import listing
 
     things = chosen.known()
-    wanted = [listing.find(things, name) for name in names] if names else things
+    named = [(listing.find(things, name), name) for name in names or ()]
+    wanted = [(each, listing.meant(each, name)) for each, name in named] if names else [(t, t.places) for t in things]
     fetch = options.fetcher(allow_remote)
     rows = []
-    for thing in wanted:
-        for place in thing.places:
+    for thing, where in wanted:
+        for place in where:
             rows.append({"name": thing.about.name, "place": place.shown, **_check(place, fetch)})
             if not json:
                 view.out(_checked(rows[-1]))

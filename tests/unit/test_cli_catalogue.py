@@ -95,6 +95,7 @@ class TestDocuments:
         ]
         assert answer("describe", "theirs/rome")["commands"] == ["recast-dm run theirs/rome --allow-remote"]
         assert answer("describe", "far")["details"] is None
+        assert [each["place"] for each in answer("check", capsule)["checked"]] == [str(capsule)]
         assert len(answer("rm", "toy")["forgotten"]) == 2
         assert [each["name"] for each in answer("ls")["known"]] == ["far", "theirs/rome"]
         assert capsule.is_dir()
