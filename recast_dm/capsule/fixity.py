@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from recast_dm import store
 from recast_dm.capsule import bag, layout, packing
-from recast_dm.errors import IntegrityError, RecastError
+from recast_dm.errors import IntegrityError, RecastError, UsageError
 from recast_dm.images.blobs import is_digest
 
 SEEN_SCHEMA = "recast-dm/seen/1"
@@ -76,7 +76,10 @@ def archive_problems(
 
     The key of a sound one is remembered in `seen`.
     """
-    before = state(path)
+    try:
+        before = state(path)
+    except OSError:
+        raise UsageError(f"{path} does not exist", hint="name a capsule: X.capsule.zip or X.capsule.tar") from None
     try:
         manifest = packing.read_manifest(path)
         if manifest["schema"] == layout.FIRST_SCHEMA:

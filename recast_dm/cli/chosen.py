@@ -81,10 +81,13 @@ def _suggestion(word: Path) -> str:
 
 
 def capsule(word: str | Path) -> Capsule | None:
-    """The capsule that a word names, checked; None when it names none. One that is a file is unpacked in the cache."""
+    """The capsule that a path or a name of the catalogue means, checked; None when it means none.
+
+    One that is a file is unpacked in the cache.
+    """
     from recast_dm.capsule import open_capsule, packing
 
-    place = Path(word)
+    place = Path(_known_as(str(word)))
     return open_capsule(place, options.cache()) if packing.is_capsule(place) else None
 
 
@@ -101,6 +104,14 @@ def known() -> list[Listed]:
     from recast_dm.capsule import catalogue, listing
 
     return listing.listed(catalogue.load(options.DEFAULTS.catalogue), options.DEFAULTS.recast_catalogues)
+
+
+def _known_as(name: str) -> str:
+    """What the catalogue knows by a name; the name itself where it knows nothing, or there is such a path."""
+    try:
+        return subject(name)
+    except UsageError:
+        return name
 
 
 def subject(name: str) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from recast_dm.cli import options, view
+from recast_dm.cli import options, progress, view
+from recast_dm.errors import IntegrityError
 
 
 def unpack(
@@ -25,9 +26,15 @@ def unpack(
       recast-dm unpack my-search.capsule.zip
       recast-dm unpack my-search.capsule.tar -o build/my-search.capsule --json
     """
-    from recast_dm.capsule import packing
+    from recast_dm.capsule import fixity, packing
 
     target = output or Path(capsule.stem)
+    with progress.count("hashing", quiet=json) as told:
+        found, _ = fixity.archive_problems(capsule, progress=told)
+    if found:
+        raise IntegrityError(
+            f"{capsule} is not as it was captured: {found[0]}", hint="`recast-dm verify --bytes` lists everything"
+        )
     with packing.Archive(capsule) as archive:
         files, size = len(archive.members), sum(member.size for member in archive.members.values())
         archive.unpack(target)
