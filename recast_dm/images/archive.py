@@ -5,18 +5,20 @@ Both forms are read: a directory a layer (docker up to 24, podman) and an OCI la
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-from recast_dm import config, store
+from recast_dm import store
 from recast_dm.errors import IntegrityError
 from recast_dm.images import blobs, layout
 from recast_dm.images.blobs import Blobs, Layer
+from recast_dm.images.compression import GZIP_MAGIC
 from recast_dm.images.layout import LARGEST_JSON, Stored
 
 MOST_MEMBERS = 100_000
@@ -36,65 +38,70 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._places, self._links = _members(path)
-        found = self._json("manifest.json")
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        found = layout.parsed(self._bytes("manifest.json"), f"manifest.json in {path}")
+        if not isinstance(found, list) or not all(_is_entry(entry) for entry in found):
             raise IntegrityError(f"{path} is no docker-archive: its manifest.json lists no images")
         self.entries: list[dict[str, Any]] = found
 
     def find(self, reference: str) -> dict[str, Any] | None:
         """What manifest.json says of the image that is called so, by name or by id."""
         for entry in self.entries:
-            names = [_full(str(name)) for name in entry.get("RepoTags") or []]
-            if _full(reference) in names or reference == self._image_id(entry):
+            names = [_full(name) for name in entry.get("RepoTags") or []]
+            if _full(reference) in names or reference == _image_id(entry):
                 return entry
         return None
 
-    def _image_id(self, entry: dict[str, Any]) -> str:
-        name = str(entry.get("Config", "")).rpartition("/")[2].removesuffix(".json")
-        return f"sha256:{name}"
+    def take(self, wanted: Mapping[str, dict[str, Any]], shared: Blobs) -> dict[str, Stored]:
+        """Keeps images of the archive in `shared`: every layer once, compressed, and the configs as they are."""
+        configs = {reference: self._bytes(entry["Config"]) for reference, entry in wanted.items()}
+        places: dict[str, _Place] = {}
+        for reference, entry in wanted.items():
+            image, _ = layout.image_of(reference, configs[reference])
+            if len(image.diff_ids) != len(entry["Layers"]):
+                raise IntegrityError(f"{self.path} lists other layers of {reference} than its config")
+            if blobs.is_digest(reference) and reference != image.image_id:
+                raise IntegrityError(f"{self.path} has another image under the name {reference}")
+            places |= zip(image.diff_ids, map(self._place, entry["Layers"]), strict=True)
+        # the largest first, so that no processor is left alone with it at the end
+        order = sorted(places, key=lambda diff_id: places[diff_id].size, reverse=True)
+        layers = shared.add_layers({diff_id: partial(self._slice, places[diff_id]) for diff_id in order})
+        return {reference: _stored(reference, config, layers, shared) for reference, config in configs.items()}
 
-    def take(self, reference: str, entry: dict[str, Any], shared: Blobs) -> Stored:
-        """Keeps an image of the archive in `shared`: its layers, compressed, and its config as it is."""
-        config_bytes = self._bytes(str(entry.get("Config")))
-        listed = entry.get("Layers")
-        if not isinstance(listed, list):
-            raise IntegrityError(f"{self.path} does not list the layers of {reference}")
-        expected, _ = layout.image_of(reference, config_bytes)
-        if len(expected.diff_ids) != len(listed):
-            raise IntegrityError(f"{self.path} lists other layers of {reference} than its config")
-        with ThreadPoolExecutor(config.processors()) as pool:
-            layers = list(pool.map(self._layer, listed, expected.diff_ids, [shared] * len(listed)))
-        shared.add(config_bytes)
-        return layout.stored(reference, config_bytes, layers)
-
-    def _layer(self, name: str, diff_id: str, shared: Blobs) -> Layer:
-        known = shared.layer(diff_id)
-        return known or shared.add_layer(lambda: self._open(name))
-
-    def _open(self, name: str) -> IO[bytes]:
-        place = self._place(name)
+    def _slice(self, place: _Place) -> IO[bytes]:
         return cast("IO[bytes]", _Slice(self.path, place.offset, place.size))
 
     def _place(self, name: str) -> _Place:
-        seen = 0
-        while name in self._links and seen < 8:
-            name, seen = self._links[name], seen + 1
-        if name not in self._places:
+        target = name
+        for _ in range(8):  # links to links: no engine writes more
+            target = self._links.get(target, target)
+        if target not in self._places:
             raise IntegrityError(f"{self.path} lacks {name!r}", hint="write it again: `docker save -o FILE IMAGE`")
-        return self._places[name]
+        return self._places[target]
 
     def _bytes(self, name: str) -> bytes:
         place = self._place(name)
         if place.size > LARGEST_JSON:
             raise IntegrityError(f"{name} in {self.path} is too large to be JSON")
-        with self._open(name) as file:
+        with self._slice(place) as file:
             return file.read()
 
-    def _json(self, name: str) -> Any:
-        try:
-            return layout.read(b'{"it": ' + self._bytes(name) + b"}", f"{name} in {self.path}")["it"]
-        except KeyError:
-            raise IntegrityError(f"{name} in {self.path} is not JSON") from None
+
+def _is_entry(entry: Any) -> bool:
+    """Whether it is what manifest.json says of an image."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("Config"), str):
+        return False
+    texts = [entry.get("RepoTags") or [], entry.get("Layers")]
+    return all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in texts)
+
+
+def _image_id(entry: dict[str, Any]) -> str:
+    return f"sha256:{entry['Config'].rpartition('/')[2].removesuffix('.json')}"
+
+
+def _stored(reference: str, config: bytes, layers: Mapping[str, Layer], shared: Blobs) -> Stored:
+    shared.add(config)
+    image, _ = layout.image_of(reference, config)
+    return layout.stored(reference, config, [layers[diff_id] for diff_id in image.diff_ids])
 
 
 def _full(reference: str) -> str:
@@ -104,19 +111,23 @@ def _full(reference: str) -> str:
     ('debian:latest', 'recast-dm/toy:1.0')
     """
     for registry in ("docker.io/library/", "docker.io/", "localhost/"):
-        reference = reference.removeprefix(registry)
+        if reference.startswith(registry):
+            reference = reference.removeprefix(registry)
+            break
     return reference if ":" in reference.rpartition("/")[2] else f"{reference}:latest"
 
 
 def _members(path: Path) -> tuple[dict[str, _Place], dict[str, str]]:
     places: dict[str, _Place] = {}
     links: dict[str, str] = {}
+    _refuse_compressed(path)
     try:
         with tarfile.open(path, "r:") as opened:
             for number, member in enumerate(opened):
-                if number > MOST_MEMBERS:
+                if number >= MOST_MEMBERS:
                     raise IntegrityError(f"{path} has more than {MOST_MEMBERS} members: it is no docker-archive")
                 name = member.name.removeprefix("./")
+                links.pop(name, None)
                 if member.isreg() and not member.issparse():
                     places[name] = _Place(member.offset_data, member.size)
                 elif member.issym():  # a layer that two images share
@@ -124,8 +135,14 @@ def _members(path: Path) -> tuple[dict[str, _Place], dict[str, str]]:
                 elif member.islnk():
                     links[name] = member.linkname.removeprefix("./")
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise IntegrityError(f"{path} is no docker-archive: {error}") from None
+        raise IntegrityError(f"{path} is no whole docker-archive: {error}") from None
     return places, links
+
+
+def _refuse_compressed(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(2) == GZIP_MAGIC:
+            raise IntegrityError(f"{path} is compressed", hint="unpack it first: `gunzip --keep FILE`")
 
 
 def _resolved(name: str, target: str) -> str:
@@ -194,15 +211,11 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, done: set[str]) -> No
 
 def _add_layer(archive: tarfile.TarFile, root: Path, layer: Layer, done: set[str]) -> None:
     name = _layer_name(layer)
-    if name in done:
-        return
-    done.add(name)
-    with blobs.Reader(root, layer) as reader:
-        try:
+    if name not in done:
+        with blobs.Reader(root, layer) as reader:
             archive.addfile(_info(name, layer.size), cast("IO[bytes]", reader))
-        except OSError as error:
-            raise IntegrityError(f"the blob {layer.digest[:19]} cannot be read: {error}") from None
-        reader.demand()
+            reader.demand()
+        done.add(name)
 
 
 def _info(name: str, size: int) -> tarfile.TarInfo:

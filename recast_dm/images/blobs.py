@@ -13,25 +13,25 @@ import contextlib
 import gzip
 import hashlib
 import json
-import os
-import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from recast_dm import store
+from recast_dm import config, store
 from recast_dm.errors import IntegrityError, storage_error
+from recast_dm.images.compression import checked, chunks, pack
 
 GZIP_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
-GZIP_MAGIC = b"\x1f\x8b"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-PIECE = 64 * 1024
-"""Compressed bytes that are inflated at a time: they become 64 MiB at most."""
-LEVEL = 6
-"""gzip's own default: level 9 takes thrice as long for 1 % less."""
+FORGOTTEN = 24 * 3600
+"""Seconds after which nobody finishes a file any more: its writer was killed."""
+
+Open = Callable[[], IO[bytes]]
+"""Gives the bytes of a layer, from the beginning each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Layer:
 
 
 class Blobs:
-    """A directory of blobs. Safe to use from several processes at once."""
+    """A directory of blobs. Safe to use from several threads and processes at once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,21 +58,22 @@ class Blobs:
         return blob_path(self.root, digest)
 
     def has(self, digest: str) -> bool:
-        """Whether the blob is here and is what its name says; one that is not is removed."""
+        """Whether the blob is here and is what its name says.
+
+        One that is not stays where it is: whoever makes it anew replaces it, and may have done so just now.
+        """
         path = self.path(digest)
-        if digest in self._checked:
-            return path.is_file()
-        if not path.is_file():
-            return False
-        if f"sha256:{store.sha256_file(path)}" != digest:
-            path.unlink(missing_ok=True)
+        try:
+            if digest not in self._checked and f"sha256:{store.sha256_file(path)}" != digest:
+                return False
+        except OSError:
             return False
         self._checked.add(digest)
-        return True
+        return path.is_file()
 
     def add(self, data: bytes) -> str:
         """Keeps a small blob. Gives its digest."""
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        digest = store.sha256_name(data)
         if not self.has(digest):
             store.write_atomic(self.path(digest), data)
             self._checked.add(digest)
@@ -81,52 +82,81 @@ class Blobs:
     def layer(self, diff_id: str) -> Layer | None:
         """The layer of that diff_id, when its blob is here and sound."""
         try:
-            said = json.loads(self._note(diff_id).read_bytes())
-            layer = Layer(diff_id, said["digest"], said["size"], said["media_type"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return layer if is_digest(layer.digest) and self.has(layer.digest) else None
+            digest = json.loads(self._note(diff_id).read_bytes())["digest"]
+            if is_digest(digest) and self.has(digest):
+                return Layer(diff_id, digest, self.path(digest).stat().st_size)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            pass
+        return None
 
-    def add_layer(self, opened: Callable[[], IO[bytes]]) -> Layer:
+    def add_layer(self, opened: Open) -> Layer:
         """Keeps a layer: a tar file, plain or compressed with gzip; a plain one is compressed.
 
-        `opened` gives its bytes, from the beginning each time. Raises IntegrityError for what cannot be read.
+        Raises IntegrityError for what cannot be read.
         """
-        with opened() as stream:
-            digest, diff_id = layer_digests(chunks(stream))
+        with _opened(opened) as stream:
+            return self.add_pieces(chunks(stream))
+
+    def add_layers(self, opened: Mapping[str, Open]) -> dict[str, Layer]:
+        """Keeps layers by their diff_ids, on all processors; those that are kept already are not opened.
+
+        Raises IntegrityError for one that is not what its diff_id says.
+        """
+        stop = threading.Event()
+        with ThreadPoolExecutor(config.processors()) as pool:
+            try:
+                futures = {diff_id: pool.submit(self._added, diff_id, each, stop) for diff_id, each in opened.items()}
+                return {diff_id: future.result() for diff_id, future in futures.items()}
+            except BaseException:  # also Ctrl-C: a large layer would take its time
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _added(self, diff_id: str, opened: Open, stop: threading.Event) -> Layer:
         if known := self.layer(diff_id):
             return known
-        with self._scratch() as packed, opened() as stream:
-            if digest != diff_id:
-                return self._keep(packed, diff_id, _copy(chunks(stream), packed))
-            return self._keep(packed, diff_id, _copy(_deflated(chunks(stream)), packed))
+        with _opened(opened) as stream:
+            found = self.add_pieces(_until(stop, chunks(stream)))
+        if found.diff_id != diff_id:
+            raise IntegrityError(f"the layer {diff_id} has other bytes: they are {found.diff_id}")
+        return found
 
-    def add_stream(self, pieces: Iterable[bytes], digest: str) -> None:
+    def add_pieces(self, pieces: Iterable[bytes]) -> Layer:
+        """Keeps a layer that comes in pieces."""
+        with self._scratch() as (file, out):
+            digest, diff_id = pack(pieces, out.write)
+            if known := self.layer(diff_id):
+                return known
+            self._place(file, out, digest)
+            return self.note(diff_id, digest)
+
+    def add_stream(self, pieces: Iterable[bytes], digest: str, size: int | None = None) -> None:
         """Keeps a blob that comes under a name. Raises IntegrityError when it is another."""
-        with self._scratch() as spooled:
-            found = _copy(pieces, spooled)
-            if found != digest:
-                raise IntegrityError(f"the blob {digest} came with other bytes: {found}", hint="fetch it again")
-            self._place(spooled, digest)
+        with self._scratch() as (file, out):
+            for piece in checked(pieces, digest, size):
+                out.write(piece)
+            self._place(file, out, digest)
 
-    def note(self, diff_id: str, digest: str, media_type: str = GZIP_LAYER) -> Layer:
+    def note(self, diff_id: str, digest: str) -> Layer:
         """Remembers which blob holds a layer."""
-        layer = Layer(diff_id, digest, self.path(digest).stat().st_size, media_type)
-        said = {"digest": digest, "size": layer.size, "media_type": media_type}
-        store.write_atomic(self._note(diff_id), store.canonical(said))
-        return layer
+        store.write_atomic(self._note(diff_id), store.canonical({"digest": digest}))
+        return Layer(diff_id, digest, self.path(digest).stat().st_size)
+
+    def tidy(self) -> None:
+        """Removes what writers that were killed have left: nobody goes on with it after a day."""
+        before = time.time() - FORGOTTEN
+        for place in (self.root, self.root / "layers", self.root / "blobs" / "sha256"):
+            for path in store.temporaries(place):
+                if _touched(path) < before:
+                    store.remove(path)
 
     def _note(self, diff_id: str) -> Path:
-        return self.root / "layers" / f"{diff_id.removeprefix('sha256:')}.json"
+        return self.root / "layers" / f"{blob_path(self.root, diff_id).name}.json"
 
-    def _keep(self, file: Path, diff_id: str, digest: str) -> Layer:
-        self._place(file, digest)
-        return self.note(diff_id, digest)
-
-    def _place(self, file: Path, digest: str) -> None:
+    def _place(self, file: Path, out: IO[bytes], digest: str) -> None:
         """Gives a finished file its name, durably."""
         path = self.path(digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        out.flush()
         file.chmod(0o444)
         store.fsync(file)
         file.rename(path)
@@ -134,18 +164,19 @@ class Blobs:
         self._checked.add(digest)
 
     @contextlib.contextmanager
-    def _scratch(self) -> Iterator[Path]:
+    def _scratch(self) -> Iterator[tuple[Path, IO[bytes]]]:
         """A new file beside the blobs, removed at the end unless it got a name meanwhile."""
-        place = store.make_directory(self.root / "blobs" / "sha256")
-        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=place)
-        os.close(descriptor)
+        file = store.temporary(self.root / "blobs" / "sha256" / "blob")
         try:
-            yield Path(name)
+            if not file.parent.is_dir():
+                store.make_directory(file.parent)
+            with file.open("xb") as out:
+                yield file, out
         except OSError as error:
             raise storage_error(error, f"keep image layers in {self.root}") from None
         finally:
             with contextlib.suppress(OSError):
-                Path(name).unlink()
+                file.unlink()
 
 
 def is_digest(text: Any) -> bool:
@@ -167,28 +198,34 @@ def blob_path(root: Path, digest: str) -> Path:
     return root / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 
-def chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read(store.CHUNK):
-        yield chunk
-
-
 class Reader:
-    """The bytes of a layer's blob, hashed as they are read."""
+    """The bytes of a layer's blob, hashed as they are read. Raises IntegrityError for all that is wrong with them."""
 
     def __init__(self, root: Path, layer: Layer) -> None:
         self._layer = layer
         self._hasher = hashlib.sha256()
-        self._file = blob_path(root, layer.digest).open("rb")
+        try:
+            self._file = blob_path(root, layer.digest).open("rb")
+        except OSError as error:
+            raise self._unreadable(error) from None
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+        try:
+            data = self._file.read(size)
+        except OSError as error:
+            raise self._unreadable(error) from None
         self._hasher.update(data)
+        if len(data) < size:
+            raise IntegrityError(f"the blob {self._layer.digest[:19]} is shorter than it was")
         return data
 
     def demand(self) -> None:
         """Raises IntegrityError when the bytes are not all read, or not what the blob's name says."""
         if self._file.read(1) or f"sha256:{self._hasher.hexdigest()}" != self._layer.digest:
             raise IntegrityError(f"the blob {self._layer.digest[:19]} has changed: its hash is not its name")
+
+    def _unreadable(self, error: OSError) -> IntegrityError:
+        return IntegrityError(f"the blob {self._layer.digest[:19]} cannot be read: {error.strerror or error}")
 
     def __enter__(self) -> Reader:
         return self
@@ -203,71 +240,27 @@ def open_layer(root: Path, layer: Layer) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path, "rb")) if layer.media_type.endswith("gzip") else path.open("rb")
 
 
-def layer_digests(pieces: Iterable[bytes]) -> tuple[str, str]:
-    """The digest of a layer's bytes, and that of the tar file in them (the diff_id); equal for a plain tar file."""
-    whole, inner = hashlib.sha256(), hashlib.sha256()
-    inflate = None
-    for number, piece in enumerate(pieces):
-        if number == 0:
-            _refuse_zstd(piece)
-            inflate = _Inflate() if piece.startswith(GZIP_MAGIC) else None
-        whole.update(piece)
-        if inflate:
-            inflate.feed(piece, inner.update)
-    if inflate is None:
-        return f"sha256:{whole.hexdigest()}", f"sha256:{whole.hexdigest()}"
-    inflate.close()
-    return f"sha256:{whole.hexdigest()}", f"sha256:{inner.hexdigest()}"
+@contextlib.contextmanager
+def _opened(opened: Open) -> Iterator[IO[bytes]]:
+    try:
+        stream = opened()
+    except OSError as error:
+        raise IntegrityError(f"a layer cannot be read: {error.strerror or error}: {error.filename}") from None
+    with stream:
+        yield stream
 
 
-def _refuse_zstd(head: bytes) -> None:
-    if head.startswith(ZSTD_MAGIC):
-        raise IntegrityError(
-            "a layer is compressed with zstd, which is not read here",
-            hint="convert the image: `skopeo copy --dest-compress-format gzip --dest-force-compress-format FROM TO`",
-        )
-
-
-class _Inflate:
-    """gzip in pieces, with members that follow one another, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(31)
-
-    def feed(self, data: bytes, write: Callable[[bytes], object]) -> None:
-        try:
-            for start in range(0, len(data), PIECE):
-                self._feed(data[start : start + PIECE], write)
-        except zlib.error as error:
-            raise IntegrityError(f"a layer is not gzip all through: {error}") from None
-
-    def _feed(self, data: bytes, write: Callable[[bytes], object]) -> None:
-        while data:
-            if self._zlib.eof:
-                if not data.strip(b"\0"):
-                    return  # padding
-                self._zlib = zlib.decompressobj(31)
-            write(self._zlib.decompress(data))
-            data = self._zlib.unused_data
-
-    def close(self) -> None:
-        if not self._zlib.eof:
-            raise IntegrityError("a layer ends in the middle: the image was not copied whole")
-
-
-def _copy(pieces: Iterable[bytes], target: Path) -> str:
-    """Writes a file. Gives the digest of what was written."""
-    hasher = hashlib.sha256()
-    with target.open("wb") as out:
-        for piece in pieces:
-            hasher.update(piece)
-            out.write(piece)
-    return f"sha256:{hasher.hexdigest()}"
-
-
-def _deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Compressed with gzip: the same bytes give the same bytes."""
-    deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, 31)
+def _until(stop: threading.Event, pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
-        yield deflate.compress(piece)
-    yield deflate.flush()
+        if stop.is_set():
+            raise IntegrityError("not read to its end: another layer failed, or somebody pressed Ctrl-C")
+        yield piece
+
+
+def _touched(path: Path) -> float:
+    """When something was last written at a path or in it."""
+    try:
+        inside = path.iterdir() if path.is_dir() else ()
+        return max(float(each.lstat().st_mtime) for each in (path, *inside))
+    except OSError:
+        return time.time()

@@ -11,7 +11,7 @@ what a registry had, or an archive, is kept beside them and named in the annotat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,9 +25,12 @@ from recast_dm.model import Image
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+INDEXES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
 REFERENCE = "org.opencontainers.image.ref.name"
 ORIGINAL = "org.recast-dm.original-manifest"
 LARGEST_JSON = 8 * 1024**2
+MOST_IMAGES = 1000
+"""Of an index: one that names itself a few thousand times would take days."""
 _VERSION = {"imageLayoutVersion": "1.0.0"}
 
 
@@ -53,16 +56,21 @@ def image_of(reference: str, config: bytes, *, registry_digest: str | None = Non
     try:
         settings = document.get("config") or {}
         variant = f"/{document['variant']}" if document.get("variant") else ""
+        diff_ids = tuple(document["rootfs"]["diff_ids"])
+        if not all(blobs.is_digest(each) for each in diff_ids):
+            raise IntegrityError(f"the config of {reference} lists layers by what is no digest")
         return Image(
             reference=reference,
             image_id=store.sha256_name(config),
-            diff_ids=tuple(str(each) for each in document["rootfs"]["diff_ids"]),
+            diff_ids=diff_ids,
             platform=f"{document['os']}/{document['architecture']}{variant}",
             registry_digest=registry_digest,
             config={"env": sorted(settings.get("Env") or []), "workdir": settings.get("WorkingDir") or ""},
         ), document
     except (KeyError, TypeError, AttributeError):
-        raise IntegrityError(f"the config of {reference} does not say what an image is") from None
+        raise IntegrityError(
+            f"the config of {reference} does not say what an image is: its layers (rootfs), os and architecture"
+        ) from None
 
 
 def stored(reference: str, config: bytes, layers: Iterable[Layer], **more: Any) -> Stored:
@@ -130,21 +138,28 @@ class Layout:
         self.root = root
 
     def index(self) -> list[dict[str, Any]]:
-        """The manifests of its images. An index in the index is followed."""
-        return self._manifests(read(self._bytes(self.root / "index.json"), "index.json"))
+        """The manifests of its images. An index in the index is followed: its images have the name that it has."""
+        found: list[dict[str, Any]] = []
+        self._collect(read(self._bytes(self.root / "index.json"), "index.json"), {}, found, depth=0)
+        return found
 
-    def _manifests(self, index: Mapping[str, Any], depth: int = 0) -> list[dict[str, Any]]:
-        found = []
+    def _collect(
+        self, index: Mapping[str, Any], annotations: Mapping[str, Any], found: list[dict[str, Any]], depth: int
+    ) -> None:
         try:
             for entry in index["manifests"]:
-                if entry["mediaType"] == INDEX_TYPE and depth < 2:
-                    inner = read(self.blob(entry["digest"]), "an index")
-                    found += self._manifests(inner, depth + 1)
+                own = {**annotations, **(entry.get("annotations") or {})}
+                if len(found) >= MOST_IMAGES or depth > 2:
+                    raise IntegrityError(f"{self.root} names more images than {MOST_IMAGES}, or indexes in indexes")
+                if entry["mediaType"] in INDEXES:
+                    before = len(found)
+                    self._collect(read(self.blob(entry["digest"]), "an index"), own, found, depth + 1)
+                    if len(found) == before:
+                        raise IntegrityError(f"{self.root} is no OCI layout: an index in it lists nothing")
                 else:
-                    found.append(dict(entry))
-        except (KeyError, TypeError):
+                    found.append({**entry, "annotations": own})
+        except (KeyError, TypeError, AttributeError):
             raise IntegrityError(f"{self.root} is no OCI layout: its index.json does not list images") from None
-        return found
 
     def images(self) -> tuple[Stored, ...]:
         """The images by the references that they are called by. Layers are not read."""
@@ -152,21 +167,14 @@ class Layout:
 
     def image(self, entry: Mapping[str, Any]) -> Stored:
         """The image that an entry of the index describes."""
-        data = self.blob(entry["digest"])
-        manifest = read(data, f"the manifest {entry['digest']}")
+        manifest = read(self.blob(entry.get("digest", "")), f"the manifest {entry.get('digest')}")
         annotations = entry.get("annotations") or {}
         reference = str(annotations.get(REFERENCE, ""))
         try:
             config = self.blob(manifest["config"]["digest"])
             image, document = image_of(reference, config)
-            described = manifest["layers"]
-            if len(described) != len(image.diff_ids):
-                raise IntegrityError(f"the manifest of {reference} lists other layers than its config")
-            layers = tuple(
-                Layer(diff_id, each["digest"], int(each["size"]), each["mediaType"])
-                for diff_id, each in zip(image.diff_ids, described, strict=True)
-            )
-        except (KeyError, TypeError, ValueError):
+            layers = tuple(described(reference, manifest, image.diff_ids))
+        except (KeyError, TypeError):
             raise IntegrityError(f"the manifest {entry['digest']} is none of an image") from None
         return Stored(
             image=image, config=document, layers=layers, manifest=manifest, original=annotations.get(ORIGINAL)
@@ -191,12 +199,32 @@ class Layout:
             raise IntegrityError(f"{self.root} is not a whole OCI layout: {path.name}: {error.strerror}") from None
 
 
-def read(data: bytes, what: str) -> dict[str, Any]:
-    """A JSON object. Raises IntegrityError."""
+def described(reference: str, manifest: Mapping[str, Any], diff_ids: Sequence[str]) -> Iterator[Layer]:
+    """The layers as a manifest describes them. Raises IntegrityError when they are not as many as the config lists."""
     try:
-        document = json.loads(data)
+        found = manifest["layers"]
+        if len(found) != len(diff_ids):
+            raise IntegrityError(f"the manifest of {reference} lists other layers than its config")
+        for diff_id, each in zip(diff_ids, found, strict=True):
+            digest, size, kind = each["digest"], each["size"], each["mediaType"]
+            if not blobs.is_digest(digest) or not isinstance(size, int) or size < 0 or not isinstance(kind, str):
+                raise IntegrityError(f"the manifest of {reference} describes a layer by what is no digest or size")
+            yield Layer(diff_id, digest, size, kind)
+    except (KeyError, TypeError):
+        raise IntegrityError(f"the manifest of {reference} is none of an image") from None
+
+
+def parsed(data: bytes, what: str) -> Any:
+    """Any JSON. Raises IntegrityError."""
+    try:
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{what} is not JSON: {error}") from None
+
+
+def read(data: bytes, what: str) -> dict[str, Any]:
+    """A JSON object. Raises IntegrityError."""
+    document = parsed(data, what)
     if not isinstance(document, dict):
         raise IntegrityError(f"{what} is not a JSON object")
     return document

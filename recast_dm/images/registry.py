@@ -5,34 +5,34 @@ A registry on the loopback interface is spoken to without TLS, as docker does.
 
 from __future__ import annotations
 
-import json
-import platform
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter, Retry
 
 from recast_dm import store
-from recast_dm.errors import IntegrityError, RemoteError, UsageError
-from recast_dm.images import layout
-from recast_dm.images.blobs import Blobs, Layer
-from recast_dm.images.layout import LARGEST_JSON, Stored
+from recast_dm.errors import IntegrityError, RemoteError, ToolMissing, UsageError
+from recast_dm.images import layout, platforms
+from recast_dm.images.blobs import Blobs, Layer, is_digest
+from recast_dm.images.compression import checked
+from recast_dm.images.layout import INDEXES, LARGEST_JSON, Stored
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 DEFAULT = "registry-1.docker.io"
 TIMEOUT = (10, 60)
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+BUSY = (429, 500, 502, 503, 504)
+"""Answers after which a registry is asked again, twice."""
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -63,9 +63,24 @@ class Name:
         if place in ("docker.io", "index.docker.io", DEFAULT):
             place = DEFAULT
             repository = repository if "/" in repository else f"library/{repository}"
-        if not _NAME.fullmatch(repository):
+        if not (_NAME.fullmatch(repository) and _HOST.fullmatch(place) and _TAG.fullmatch(tag or "latest")):
             raise UsageError(f"{reference!r} does not name an image", hint="write HOST/REPOSITORY:TAG")
+        if "@" in reference and not digest.startswith("sha256:"):
+            raise UsageError(f"{reference!r} names an image by what is no SHA-256", hint="write NAME@sha256:DIGEST")
         return cls(place, repository, digest or tag or "latest")
+
+    def __str__(self) -> str:
+        return f"{self.repository}{'@' if ':' in self.version else ':'}{self.version}"
+
+    def claim(self, digest: str) -> str:
+        """What a registry says an image is, as docker writes it: its own hub goes without saying.
+
+        >>> Name.parse("debian:12").claim("sha256:00"), Name.parse("a/b", "localhost:5000").claim("sha256:00")
+        ('debian@sha256:00', 'localhost:5000/a/b@sha256:00')
+        """
+        if self.host == DEFAULT:
+            return f"{self.repository.removeprefix('library/')}@{digest}"
+        return f"{self.host}/{self.repository}@{digest}"
 
     @property
     def base(self) -> str:
@@ -73,14 +88,64 @@ class Name:
         return f"{scheme}://{self.host}/v2/{self.repository}/"
 
 
+def repository(reference: str) -> str:
+    """A reference without tag and digest.
+
+    >>> repository("localhost:5000/a/b:1.0"), repository("debian@sha256:00")
+    ('localhost:5000/a/b', 'debian')
+    """
+    place, slash, last = reference.partition("@")[0].rpartition("/")
+    return f"{place}{slash}{last.partition(':')[0]}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a registry runs on this machine.
 
-    >>> is_loopback("localhost:5000"), is_loopback("127.0.0.1"), is_loopback("localhost.example.org")
-    (True, True, False)
+    >>> is_loopback("localhost:5000"), is_loopback("127.0.0.1"), is_loopback("[::1]"), is_loopback("localhost.org")
+    (True, True, True, False)
     """
-    name = host.rpartition(":")[0] or host
-    return name in ("localhost", "[::1]") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", name))
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", name))
+
+
+class _Session(requests.Session):
+    """Follows no redirect away from TLS, and sends nothing to another host but the question.
+
+    Passwords of ~/.netrc stay there: they would take the place of the registry's token.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        again = Retry(2, status_forcelist=BUSY, backoff_factor=0.3, respect_retry_after_header=False)
+        again.raise_on_status = False
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, HTTPAdapter(max_retries=again))
+        self.headers["Accept-Encoding"] = "identity"
+        self.auth = _nobody
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            _demand_tls(urljoin(resp.url, target))
+        return target
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        if self.should_strip_auth(response.request.url, prepared_request.url):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
+
+
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Who we are: whoever has the token in the header, if there is one."""
+    return request
+
+
+def _demand_tls(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.netloc)):
+        raise RemoteError(f"a registry leads to {parts.scheme}://{parts.hostname}, which has no TLS")
 
 
 class Registry:
@@ -88,141 +153,143 @@ class Registry:
 
     def __init__(self, host: str | None = None) -> None:
         self.host = host
-        self._session = requests.Session()
-        self._tokens: dict[str, str] = {}
+        self._session = _Session()
+        self._tokens: dict[tuple[str, str], str] = {}
 
     def take(self, reference: str, shared: Blobs) -> Stored | None:
         """Keeps an image in `shared`; None when the registry has none of that name."""
         name = Name.parse(reference, self.host)
-        answer = self._manifest(name, name.version)
-        if answer is None:
+        data = self._manifest(name, name.version)
+        if data is None:
             return None
-        data = answer
         manifest = layout.read(data, f"the manifest of {reference}")
-        listed = store.sha256_name(data)
         if manifest.get("mediaType") in INDEXES or "manifests" in manifest:
-            digest = _for_this_machine(manifest, reference)
-            inner = self._manifest(name, digest)
-            if inner is None or store.sha256_name(inner) != digest:
-                raise IntegrityError(f"{name.host} gives another manifest of {reference} than its index names")
-            data, manifest = inner, layout.read(inner, f"the manifest of {reference}")
-        if name.version.startswith("sha256:") and listed != name.version:
-            raise IntegrityError(f"{name.host} gives other bytes for {reference}: {listed}")
-        return self._image(reference, name, data, manifest, listed, shared)
+            data, manifest = self._of_index(reference, name, manifest)
+        return self._image(reference, name, data, manifest, shared)
 
-    def _image(
-        self, reference: str, name: Name, data: bytes, manifest: Mapping[str, Any], listed: str, shared: Blobs
-    ) -> Stored:
+    def _of_index(self, reference: str, name: Name, index: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        """The manifest of an index that is for this machine."""
+        entries = index.get("manifests")
+        if "layers" in index or not isinstance(entries, list):
+            raise IntegrityError(f"{name.host} has no index of images for {reference}")
+        entry = platforms.choose(entries)
+        if entry is None:
+            raise ToolMissing(f"{reference} has no image for {platforms.here()}")
+        digest = str(entry.get("digest"))
+        data = self._manifest(name, digest) if is_digest(digest) else None
+        if data is None:
+            raise IntegrityError(f"{name.host} lacks the manifest of {reference} that its index names")
+        return data, layout.read(data, f"the manifest of {reference}")
+
+    def _image(self, reference: str, name: Name, data: bytes, manifest: Mapping[str, Any], shared: Blobs) -> Stored:
+        config = self._config(reference, name, manifest, shared)
+        image, _ = layout.image_of(reference, config)
+        found = [self._layer(name, each, shared) for each in layout.described(reference, manifest, image.diff_ids)]
+        original = shared.add(data)
+        return layout.stored(reference, config, found, registry_digest=name.claim(original), original=original)
+
+    def _config(self, reference: str, name: Name, manifest: Mapping[str, Any], shared: Blobs) -> bytes:
         try:
-            config_digest, described = str(manifest["config"]["digest"]), manifest["layers"]
-            digests = [str(each["digest"]) for each in described]
+            digest, size = manifest["config"]["digest"], manifest["config"]["size"]
         except (KeyError, TypeError):
             raise IntegrityError(f"{name.host} has no image manifest for {reference}") from None
-        self._blob(name, config_digest, shared)
-        config = shared.path(config_digest).read_bytes()
-        image, _ = layout.image_of(reference, config)
-        if len(image.diff_ids) != len(digests):
-            raise IntegrityError(f"the manifest of {reference} lists other layers than its config")
-        layers = [
-            self._layer(name, diff_id, digest, shared) for diff_id, digest in zip(image.diff_ids, digests, strict=True)
-        ]
-        original = shared.add(data)
-        repository = reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
-        claim = f"{reference.partition('@')[0].rpartition('/')[0]}/{repository}@{listed}".removeprefix("/")
-        return layout.stored(reference, config, layers, registry_digest=claim, original=original)
+        if not is_digest(digest) or not isinstance(size, int) or not 0 <= size <= LARGEST_JSON:
+            raise IntegrityError(f"the manifest of {reference} describes a config by what is no digest or size")
+        if not shared.has(digest):
+            with self._blob(name, digest) as answer:
+                shared.add_stream(_pieces(answer), digest, size)
+        return shared.path(digest).read_bytes()
 
-    def _layer(self, name: Name, diff_id: str, digest: str, shared: Blobs) -> Layer:
-        known = shared.layer(diff_id)
-        if known is not None and known.digest == digest:
+    def _layer(self, name: Name, layer: Layer, shared: Blobs) -> Layer:
+        """Keeps a layer, which is hashed and inflated as it comes."""
+        if known := shared.layer(layer.diff_id):
             return known
-        self._blob(name, digest, shared)
-        return shared.add_layer(lambda: shared.path(digest).open("rb"))
+        with self._blob(name, layer.digest) as answer:
+            return shared.add_pieces(checked(_pieces(answer), layer.digest, layer.size))
 
     def _manifest(self, name: Name, version: str) -> bytes | None:
-        accept = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
-        answer = self._get(name, f"manifests/{version}", accept)
+        """A manifest, checked where it is asked for by its digest."""
+        answer = self._get(name, f"manifests/{version}", {"Accept": ", ".join((*MANIFESTS, *INDEXES))})
         if answer is None:
             return None
         with answer:
-            return b"".join(_bounded(answer, LARGEST_JSON))
+            data = _bounded(answer)
+        if ":" in version and store.sha256_name(data) != version:
+            raise IntegrityError(f"{name.host} gives other bytes for {name.repository}@{version}")
+        return data
 
-    def _blob(self, name: Name, digest: str, shared: Blobs) -> None:
-        if shared.has(digest):
-            return
+    def _blob(self, name: Name, digest: str) -> requests.Response:
         answer = self._get(name, f"blobs/{digest}", {})
         if answer is None:
             raise RemoteError(f"{name.host} lacks the blob {digest} of {name.repository}", hint="push the image again")
-        with answer:
-            try:
-                shared.add_stream(answer.iter_content(store.CHUNK), digest)
-            except requests.RequestException as error:
-                raise _unanswered(name.host, error) from None
+        return answer
 
     def _get(self, name: Name, what: str, headers: Mapping[str, str]) -> requests.Response | None:
         """An answer, None when there is nothing of that name. A registry that asks for a token is given one."""
         url = urljoin(name.base, what)
         answer = self._ask(name, url, headers)
-        if answer.status_code == requests.codes.unauthorized:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             challenge = answer.headers.get("WWW-Authenticate", "")
             answer.close()
-            self._tokens[name.repository] = self._token(name, challenge)
+            self._tokens[name.host, name.repository] = self._token(name, challenge)
             answer = self._ask(name, url, headers)
-        if answer.status_code == requests.codes.not_found:
-            answer.close()
+        if answer.ok:
+            return answer
+        answer.close()
+        if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        if not answer.ok:
-            answer.close()
-            raise RemoteError(
-                f"{name.host} answers {answer.status_code} for {name.repository}:{name.version}",
-                hint="an image that is not public has to be pulled with docker or podman first",
-            )
-        return answer
+        raise RemoteError(f"{name.host} answers {answer.status_code} for {name}", hint=_hint(answer.status_code))
 
     def _ask(self, name: Name, url: str, headers: Mapping[str, str]) -> requests.Response:
-        token = self._tokens.get(name.repository)
+        token = self._tokens.get((name.host, name.repository))
         more = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             return self._session.get(url, headers={**headers, **more}, stream=True, timeout=TIMEOUT)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise _unanswered(name.host, error) from None
 
     def _token(self, name: Name, challenge: str) -> str:
         """A token for what everybody may pull, from where the registry says that tokens are."""
         said = dict(_CHALLENGE.findall(challenge))
         realm = said.get("realm", "")
-        if not challenge.lower().startswith("bearer") or urlsplit(realm).scheme not in ("https", "http"):
+        if not challenge.lower().startswith("bearer") or not realm:
             raise RemoteError(
                 f"{name.host} wants a login for {name.repository}", hint="pull the image with docker or podman first"
             )
-        if urlsplit(realm).scheme == "http" and not is_loopback(urlsplit(realm).netloc):
-            raise RemoteError(f"{name.host} names a place for tokens that has no TLS: {realm}")
-        asked = {"service": said.get("service", ""), "scope": f"repository:{name.repository}:pull"}
         try:
-            with self._session.get(realm, params=asked, timeout=TIMEOUT) as answer:
-                given = answer.json()
-        except (requests.RequestException, json.JSONDecodeError) as error:
-            raise _unanswered(urlsplit(realm).netloc, error) from None
+            _demand_tls(realm)
+            asked = {"service": said.get("service", ""), "scope": f"repository:{name.repository}:pull"}
+            with self._session.get(realm, params=asked, stream=True, timeout=TIMEOUT) as answer:
+                given = layout.read(_bounded(answer), f"the token of {name.host}") if answer.ok else {}
+        except (requests.RequestException, ValueError) as error:
+            raise _unanswered(f"{name.host}, which sends us elsewhere for a token,", error) from None
         return str(given.get("token") or given.get("access_token") or "")
 
 
-def _bounded(answer: requests.Response, most: int) -> Iterator[bytes]:
-    total = 0
-    for chunk in answer.iter_content(store.CHUNK):
-        total += len(chunk)
-        if total > most:
-            raise RemoteError(f"{urlsplit(answer.url).netloc} sends more than {most} bytes for a manifest")
-        yield chunk
+def _pieces(answer: requests.Response) -> Iterator[bytes]:
+    """What a registry sends. A RequestException is an OSError, and must not be taken for one of our disk."""
+    try:
+        yield from answer.iter_content(store.CHUNK)
+    except requests.RequestException as error:
+        raise _unanswered(urlsplit(answer.url).netloc, error) from None
+
+
+def _bounded(answer: requests.Response) -> bytes:
+    data = bytearray()
+    for piece in _pieces(answer):
+        data += piece
+        if len(data) > LARGEST_JSON:
+            raise RemoteError(f"{urlsplit(answer.url).netloc} sends more than {LARGEST_JSON} bytes for a manifest")
+    return bytes(data)
 
 
 def _unanswered(host: str, error: Exception) -> RemoteError:
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return RemoteError(f"{host} ended in the middle of an answer", hint="try again: whole layers are kept")
     return RemoteError(f"{host} does not answer: {type(error).__name__}", hint="check the name and the network")
 
 
-def _for_this_machine(index: Mapping[str, Any], reference: str) -> str:
-    """The manifest of an index that is for this machine's processor."""
-    wanted = _MACHINES.get(platform.machine(), platform.machine())
-    for entry in index.get("manifests") or []:
-        said = entry.get("platform") or {}
-        if said.get("os") == "linux" and said.get("architecture") == wanted:
-            return str(entry["digest"])
-    raise IntegrityError(f"{reference} has no image for linux/{wanted}")
+def _hint(status: int) -> str:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "an image that is not public has to be pulled with docker or podman first"
+    return "it asks for patience: try again later" if status in BUSY else "check the name of the image"

@@ -12,14 +12,15 @@ import json
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Any, Protocol
 
-from recast_dm.errors import IntegrityError, ToolMissing, UsageError
-from recast_dm.images import archive, engine, layout
-from recast_dm.images.blobs import Blobs, blob_path
+from recast_dm.errors import RecastError, RemoteError, ToolMissing, UsageError
+from recast_dm.images import archive, engine, layout, platforms
+from recast_dm.images.blobs import Blobs, Layer, blob_path
 from recast_dm.images.layout import ORIGINAL, REFERENCE, Layout, Stored
-from recast_dm.images.registry import Name, Registry
+from recast_dm.images.registry import Name, Registry, repository
 
 FORMS = "docker, podman, registry[:HOST], oci:DIRECTORY, docker-archive:FILE"
 
@@ -51,14 +52,24 @@ def source(text: str) -> Source:
 
 
 def collect(references: Iterable[str], sources: Iterable[Source], shared: Blobs) -> tuple[Stored, ...]:
-    """The images with their bytes, each from the first source that has it. Raises ToolMissing for what none has."""
+    """The images with their bytes, each from the first source that has it.
+
+    A source that does not answer is passed over while another has the image. Raises ToolMissing for what none has,
+    RemoteError when one of them could not be asked.
+    """
     wanted = list(dict.fromkeys(references))
     found: dict[str, Stored] = {}
+    failed: list[RecastError] = []
     for each in sources:
         missing = [reference for reference in wanted if reference not in found]
         if missing:
-            found |= each.take(missing, shared)
+            try:
+                found |= each.take(missing, shared)
+            except (RemoteError, ToolMissing) as error:
+                failed.append(error)
     if missing := [reference for reference in wanted if reference not in found]:
+        if failed:
+            raise failed[0]
         raise ToolMissing(
             f"no source has the image {', '.join(missing)}",
             hint=f"`docker pull` it, or name where it is: --images SOURCE, one of {FORMS}",
@@ -73,23 +84,16 @@ class FromEngine:
     name: str
 
     def take(self, references: Sequence[str], shared: Blobs) -> dict[str, Stored]:
-        found: dict[str, Stored] = {}
-        unknown = []
-        digests = {}
-        for reference in references:
-            seen = _inspected(self.name, reference)
-            if seen is None:
-                continue
-            image_id, digests[reference] = seen
-            if known := _kept(reference, image_id, shared):
-                found[reference] = known
-            else:
-                unknown.append(reference)
+        seen = {reference: _inspected(self.name, reference) for reference in references}
+        here = {reference: each for reference, each in seen.items() if each is not None}
+        found = {reference: known for reference, each in here.items() if (known := _kept(reference, each.id, shared))}
+        unknown = [reference for reference in here if reference not in found]
         if unknown:
-            for each in engine.take(self.name, unknown, shared):
+            ids = {reference: here[reference].id for reference in unknown}
+            for each in engine.take(self.name, unknown, shared, ids):
                 found[each.image.reference] = each
         return {
-            reference: replace(each, image=replace(each.image, registry_digest=digests[reference]))
+            reference: replace(each, image=replace(each.image, registry_digest=here[reference].claim(reference)))
             for reference, each in found.items()
         }
 
@@ -104,11 +108,30 @@ def _kept(reference: str, image_id: str, shared: Blobs) -> Stored | None:
     return layout.stored(reference, config, [each for each in layers if each]) if all(layers) else None
 
 
-def _inspected(name: str, reference: str) -> tuple[str, str | None] | None:
-    """The id of an engine's image and the digest that a registry gave it; None when there is none of that name."""
-    argv = (name, "image", "inspect", "--format", "{{json .}}", reference)
+@dataclass(frozen=True, slots=True)
+class _Inspected:
+    """What an engine says of an image: its id, and the digests that registries gave it."""
+
+    id: str
+    digests: tuple[str, ...]
+
+    def claim(self, reference: str) -> str | None:
+        """The digest in the repository that the reference names, or in any other.
+
+        >>> _Inspected("", ("a/x@sha256:1", "b/x@sha256:1")).claim("b/x:2.0")
+        'b/x@sha256:1'
+        """
+        # podman gives a digest to what never saw a registry
+        given = [each for each in self.digests if not each.startswith("localhost/")]
+        own = [each for each in given if each.partition("@")[0] == repository(reference)]
+        return next(iter(own or given), None)
+
+
+def _inspected(name: str, reference: str) -> _Inspected | None:
+    """What an engine says of an image; None when there is none of that name."""
+    argv = (name, "image", "inspect", reference)
     try:
-        done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
     except FileNotFoundError:
         hint = f"--images names another source: {FORMS}"
         raise ToolMissing(f"the command `{name}` is not installed", hint=hint) from None
@@ -119,10 +142,13 @@ def _inspected(name: str, reference: str) -> tuple[str, str | None] | None:
         if "no such image" in said.lower() or "not known" in said.lower():
             return None
         raise ToolMissing(f"{name} cannot look up {reference}: {said.splitlines()[-1] if said else 'no message'}")
-    document = json.loads(done.stdout)
-    image_id = str(document["Id"])
-    digests = document.get("RepoDigests") or [None]
-    return image_id if image_id.startswith("sha256:") else f"sha256:{image_id}", digests[0]
+    try:
+        document = json.loads(done.stdout)[0]
+        image_id = str(document["Id"])
+        digests = tuple(map(str, document.get("RepoDigests") or ()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise ToolMissing(f"{name} says of {reference} what is not understood here") from None
+    return _Inspected(image_id if image_id.startswith("sha256:") else f"sha256:{image_id}", digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +165,7 @@ class FromRegistry:
 
 @dataclass(frozen=True, slots=True)
 class FromLayout:
-    """An OCI layout that somebody wrote; references are looked for by name, then by tag."""
+    """An OCI layout that somebody wrote; references are looked for by name, by digest, and by tag."""
 
     root: Path
 
@@ -148,34 +174,37 @@ class FromLayout:
             raise UsageError(f"{self.root} is no OCI layout", hint="it is a directory with an index.json")
         found = Layout(self.root)
         entries = found.index()
+        named = {reference: _named(entries, reference, references) for reference in references}
+        here = {reference: (entry, found.image(entry)) for reference, entry in named.items() if entry is not None}
+        opened = {layer.diff_id: partial(_open, found, layer) for _, each in here.values() for layer in each.layers}
+        layers = shared.add_layers(opened)
         taken = {}
-        for reference in references:
-            entry = _named(entries, reference)
-            if entry is not None:
-                taken[reference] = _copied(found, found.image(entry), reference, entry["digest"], shared)
+        for reference, (entry, each) in here.items():
+            config = found.blob(each.image.image_id)
+            shared.add(config)
+            original = shared.add(found.blob(each.original or entry["digest"]))
+            own = [layers[diff_id] for diff_id in each.image.diff_ids]
+            taken[reference] = layout.stored(reference, config, own, original=original)
         return taken
 
 
-def _named(entries: Sequence[dict[str, object]], reference: str) -> dict[str, object] | None:
-    """The entry that is called so: by the whole reference, or by its tag where no other has that."""
-    names = [(entry.get("annotations") or {}).get(REFERENCE) for entry in entries]  # type: ignore[attr-defined]  # JSON
-    for wanted in (reference, Name.parse(reference).version):
-        if names.count(wanted) == 1:
-            return entries[names.index(wanted)]
-    return entries[0] if len(entries) == 1 and names[0] is None else None
+def _named(entries: Sequence[dict[str, Any]], reference: str, references: Sequence[str]) -> dict[str, Any] | None:
+    """The entry that is called so: by the whole reference, its digest, or its tag where nothing else can be meant."""
+    version = Name.parse(reference).version
+    tags = [Name.parse(each).version for each in references]
+    names = [entry["annotations"].get(REFERENCE) for entry in entries]
+    ways = [
+        [entry for entry, name in zip(entries, names, strict=True) if name == reference],
+        [entry for entry in entries if entry.get("digest") == version],
+        [entry for entry, name in zip(entries, names, strict=True) if name == version and tags.count(version) == 1],
+        [*entries] if not any(names) and len(references) == 1 else [],
+    ]
+    fitting: list[dict[str, Any]] = next(filter(None, ways), [])
+    return fitting[0] if len(fitting) == 1 else platforms.choose(fitting)  # several: one for each kind of machine
 
 
-def _copied(found: Layout, each: Stored, reference: str, manifest: object, shared: Blobs) -> Stored:
-    paths = [blob_path(found.root, layer.digest) for layer in each.layers]
-    layers = []
-    for path, layer in zip(paths, each.layers, strict=True):
-        if not path.is_file():
-            raise IntegrityError(f"{found.root} lacks the layer {layer.digest} of {reference}")
-        layers.append(shared.add_layer(lambda path=path: path.open("rb")))  # type: ignore[misc]  # bound at once
-    config = found.blob(each.image.image_id)
-    shared.add(config)
-    original = shared.add(found.blob(each.original or str(manifest)))
-    return layout.stored(reference, config, layers, original=original)
+def _open(found: Layout, layer: Layer) -> IO[bytes]:
+    return blob_path(found.root, layer.digest).open("rb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +218,7 @@ class FromArchive:
             raise UsageError(f"{self.path} does not exist", hint="`docker save -o FILE IMAGE` writes a docker-archive")
         found = archive.Archive(self.path)
         entries = {reference: found.find(reference) for reference in references}
-        return {
-            reference: found.take(reference, entry, shared) for reference, entry in entries.items() if entry is not None
-        }
+        return found.take({reference: entry for reference, entry in entries.items() if entry is not None}, shared)
 
 
 __all__ = ["FORMS", "ORIGINAL", "Source", "collect", "source"]
