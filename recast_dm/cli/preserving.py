@@ -15,7 +15,7 @@ from recast_dm.capsule.capture import Contents, capture, refuse_foreign
 from recast_dm.cli import execution, options, view
 from recast_dm.engine.events import Observer
 from recast_dm.errors import StorageError
-from recast_dm.images import engine, sources
+from recast_dm.images import engine, platforms, sources
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
 from recast_dm.model import Workflow
@@ -104,7 +104,13 @@ def _images(workflow: Workflow, asked: tuple[str, ...], runtime: Runtime | None,
         return ()
     name = runtime.about().name if runtime else "docker"
     wanted = asked or (name if name in engine.ENGINES else "docker",)
-    return sources.collect(references, [sources.source(each) for each in wanted], shared)
+    images = sources.collect(references, [sources.source(each) for each in wanted], shared)
+    for each in images:
+        if not platforms.fits(each.image.platform):
+            view.say(
+                f"warning: {each.image.reference} is for {each.image.platform}, this machine is {platforms.here()}"
+            )
+    return images
 
 
 @contextmanager
@@ -112,11 +118,13 @@ def shared_blobs() -> Iterator[Blobs]:
     """The image layers that all capsules of this user share; of this capture alone where nothing can be kept."""
     place = options.DEFAULTS.cache_dir / "images"
     try:
-        store.make_directory(place / "blobs" / "sha256")
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        for needed in (place, place / "layers", place / "blobs" / "sha256"):
+            with tempfile.TemporaryFile(dir=store.make_directory(needed)):
+                pass  # another user may have made it
     except (StorageError, OSError):
         with tempfile.TemporaryDirectory(prefix="recast-dm-images-") as directory:
             yield Blobs(Path(directory))
     else:
-        yield Blobs(place)
+        shared = Blobs(place)
+        shared.tidy()
+        yield shared

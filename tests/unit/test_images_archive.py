@@ -132,7 +132,7 @@ class TestHostile:
     )
     def test_a_link_that_leads_elsewhere(self, tmp_path, shared, target):
         """Links are names in the archive: nothing outside is ever opened."""
-        with pytest.raises(IntegrityError, match="lacks 'l/layer.tar'"):
+        with pytest.raises(IntegrityError, match=r"lacks 'l/layer\.tar'"):
             take(archived(tmp_path / "a.tar", {"l/layer.tar": target}), shared, "search:1.0")
 
     def test_an_id_that_is_another_image(self, tmp_path, shared):
