@@ -83,6 +83,7 @@ def load(engine: str, root: Path, images: Sequence[Stored], names: Sequence[Sequ
                 process.wait()
             except BaseException:  # Ctrl-C: without its images it has no more to do
                 process.kill()
+                process.wait()
                 raise
         said.seek(0)
         last = _last(said.read())
