@@ -18,6 +18,7 @@ from recast_dm.capsule.members import Bytes, Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 
 SUFFIXES = {".zip": as_zip, ".tar": as_tar}
+INCOMPLETE = "the capsule is incomplete: copy it again"
 NO_CAPSULE = "`recast-dm capture ANALYSIS -o X.capsule` makes one"
 
 
@@ -60,10 +61,15 @@ class Archive:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._file.close()
 
+    @property
+    def top(self) -> str:
+        """The one directory in which they lie."""
+        return next(iter(self.members.values())).name.partition("/")[0]
+
     def open(self, name: str) -> BinaryIO:
         """The bytes of a member, as long as the archive is open. Raises IntegrityError."""
         if name not in self.members:
-            raise IntegrityError(f"{self.path} lacks {name}", hint="the capsule is incomplete: copy it again")
+            raise IntegrityError(f"{self.path} lacks {name}", hint=INCOMPLETE)
         return io.BufferedReader(_Stream(self.path, self._file, self.members[name]), store.CHUNK)
 
     def unpack(self, target: Path, progress: Progress = lambda _: None) -> None:

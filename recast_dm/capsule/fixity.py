@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from recast_dm import store
 from recast_dm.capsule import bag, layout, packing
@@ -17,11 +19,15 @@ from recast_dm.images.blobs import is_digest
 SEEN_SCHEMA = "recast-dm/seen/1"
 LARGE = 1024**2
 """Bytes from which a file that was hashed before may be taken as it is, when nobody has touched it."""
+TICK = 100_000_000
+"""Nanoseconds: what a filesystem's clock may go on at once. Who changes a file twice within it leaves one time."""
 OUTSIDE = (f"{layout.SOURCE}/", f"{layout.RUN}/", f"{layout.SBOM}/", f"{layout.IMAGES}/")
 OUTSIDE_FILES = (layout.CRATE, "data/CITATION.cff", "data/codemeta.json")
 """What of the payload the digest does not cover, and the bag does."""
-TAGS = (bag.DECLARATION, bag.INFO, bag.MANIFEST, bag.TAG_MANIFEST, layout.MANIFEST, layout.CAPTURED, layout.RERUN)
-
+COMPARED = (bag.DECLARATION, bag.MANIFEST, bag.TAG_MANIFEST, layout.MANIFEST)
+"""The tag files that have one form only: their bytes are made anew and compared."""
+TAGS = (*COMPARED, bag.INFO, layout.CAPTURED, layout.RERUN)
+_MODE = "{} has changed: its mode is not the captured one"
 
 State: TypeAlias = "list[int]"
 Rows: TypeAlias = "dict[str, list[Any]]"
@@ -56,7 +62,7 @@ class Seen:
 
     def keep_key(self, file: Path, before: State, key: str) -> None:
         """Remembers that a file was checked, unless it was touched meanwhile."""
-        if state(file) == before:
+        if _is_settled(file, before):
             self.keep(file, {"": [*before, key]})
 
     def _path(self, root: Path) -> Path:
@@ -67,6 +73,11 @@ def state(path: Path) -> State:
     """What changes whenever a file does."""
     status = path.lstat()
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _is_settled(path: Path, before: State) -> bool:
+    """Whether a file is as it was before it was read, and cannot have been changed since without a trace."""
+    return state(path) == before and time.time_ns() - before[-1] > TICK
 
 
 def archive_problems(
@@ -90,10 +101,13 @@ def archive_problems(
                 for name, each in archive.members.items()
             ]
             entries = bag.read(members, progress)
-            tags = {name: archive.open(name).read() for name in TAGS if name in archive.members}
+            tags = {name: _start(partial(archive.open, name)) for name in COMPARED if name in archive.members}
+            top = archive.top
     except IntegrityError as error:
         return [error.message], ""
     found = of_entries(entries, tags, manifest)
+    if top != packing.top_of(manifest):
+        found.append(f"its one directory is {top[:100]!r}, not {packing.top_of(manifest)!r}")
     key = hashlib.sha256(tags.get(bag.TAG_MANIFEST, b"")).hexdigest()[:32]
     if seen and not found:
         seen.keep_key(path, before, key)
@@ -117,12 +131,26 @@ def problems(
         if manifest["schema"] == layout.FIRST_SCHEMA:
             return _first_problems(root, manifest)
         entries = hashed(root, seen=seen, anew=anew, progress=progress)
-        tags = {path: (root / path).read_bytes() for path in TAGS if (root / path).is_file()}
+        tags = {path: _start(bag.member(root, path).open) for path in COMPARED if (root / path).is_file()}
+        hollow = [f"{path} is an empty directory: it was added" for path in _hollow(root)]
     except IntegrityError as error:
         return [error.message]
     except OSError as error:
         return [f"{error.filename} cannot be read: {error.strerror}"]
-    return of_entries(entries, tags, manifest)
+    return of_entries(entries, tags, manifest) + hollow
+
+
+def _start(opened: Callable[[], IO[bytes]]) -> bytes:
+    """The bytes of a file that is compared; of one that is far too large, enough to differ."""
+    with opened() as file:
+        return file.read(packing.MAX_MANIFEST + 1)
+
+
+def _hollow(root: Path) -> Iterator[Path]:
+    """The directories with nothing in them: a capsule has none, and a workflow could see one."""
+    for directory, names, files in os.walk(root):
+        if not names and not files:
+            yield Path(directory).relative_to(root)
 
 
 def hashed(
@@ -137,7 +165,7 @@ def hashed(
     known = {path: rows[path][-2:] for path, now in states.items() if path in rows and rows[path][:-2] == now}
     entries = bag.read((member for member in members if member.path not in known), progress)
     entries += [bag.Entry(m.path, m.size, m.executable, *known[m.path]) for m in members if m.path in known]
-    untouched = (each for each in entries if each.path in states and states[each.path] == state(root / each.path))
+    untouched = (each for each in entries if each.path in states and _is_settled(root / each.path, states[each.path]))
     seen.keep(root, {each.path: [*states[each.path], each.sha256, each.sha512] for each in untouched})
     return sorted(entries, key=lambda entry: entry.path)
 
@@ -153,8 +181,8 @@ def of_entries(entries: Sequence[bag.Entry], tags: Mapping[str, bytes], manifest
     by_path = {entry.path: entry for entry in entries}
     found += _covered_problems(by_path, manifest)
     found += _image_problems(by_path, manifest)
-    strange = [path for path in by_path if not _has_a_place(path)]
-    found += [f"{path} is no part of a capsule" for path in strange]
+    found += [f"{path} is no part of a capsule" for path in by_path if not _has_a_place(path)]
+    found += [_MODE.format(path) for path, each in by_path.items() if each.executable and not layout.is_covered(path)]
     return list(dict.fromkeys(found))
 
 
@@ -176,7 +204,7 @@ def _covered_problems(by_path: Mapping[str, bag.Entry], manifest: Mapping[str, A
         elif (entry.sha256, entry.sha512, entry.size) != (each["sha256"], each["sha512"], each["size"]):
             found.append(f"{path} has changed: its hash is not that in {layout.MANIFEST}")
         elif entry.executable != each["executable"]:
-            found.append(f"{path} has changed: its mode is not the captured one")
+            found.append(_MODE.format(path))
     extra = [path for path in by_path if layout.is_covered(path) and path not in said]
     return found + [f"{path} was not captured" for path in extra]
 
@@ -213,5 +241,5 @@ def _first_problems(root: Path, manifest: Mapping[str, Any]) -> list[str]:
         if here[path].sha256 != said[path]["sha256"]:
             found.append(f"{path} has changed: its hash is not the captured one")
         elif here[path].executable != said[path]["executable"]:
-            found.append(f"{path} has changed: its mode is not the captured one")
+            found.append(_MODE.format(path))
     return sorted(found)

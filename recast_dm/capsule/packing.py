@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from recast_dm import schemas, store
-from recast_dm.capsule import archive, layout
-from recast_dm.capsule.archive import NO_CAPSULE, SUFFIXES, Archive, Form, Progress, is_archive
+from recast_dm.capsule import archive, bag, layout
+from recast_dm.capsule.archive import INCOMPLETE, NO_CAPSULE, SUFFIXES, Archive, Form, Progress, is_archive
 from recast_dm.capsule.members import Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 
@@ -42,9 +42,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     data = read_file(path, layout.MANIFEST, MAX_MANIFEST)
     where = str(path / layout.MANIFEST)
     if data is None:
+        if (path / bag.DECLARATION).is_file():
+            raise IntegrityError(f"{path} lacks {layout.MANIFEST}", hint=INCOMPLETE)
         raise UsageError(f"{path} is not a capsule: it holds no {layout.MANIFEST}", hint=NO_CAPSULE)
     try:
         document = json.loads(data)
+        store.canonical(document)  # no NaN, no number without end: they have no digest
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{where} is not JSON: {error}") from None
     return checked_manifest(document, where)
@@ -99,7 +102,7 @@ def pack(directory: Path, file: Path, progress: Progress = lambda _: None) -> No
     manifest = read_manifest(directory)
     if manifest["schema"] == layout.FIRST_SCHEMA:
         raise UsageError(f"{directory} has format 1, which has no form as one file", hint="capture the analysis again")
-    top = f"{manifest['name'].replace('/', '-')}.capsule"
+    top = top_of(manifest)
     if file.resolve().is_relative_to(directory.resolve()):
         raise UsageError(f"{file} lies in the capsule that it would hold", hint="choose another place")
     refuse_foreign(file)
@@ -116,6 +119,11 @@ def pack(directory: Path, file: Path, progress: Progress = lambda _: None) -> No
         raise storage_error(error, f"write the capsule {file}") from None
     finally:
         store.remove(temporary)
+
+
+def top_of(manifest: Mapping[str, Any]) -> str:
+    """The one directory of an archive, whatever the file is called."""
+    return f"{manifest['name'].replace('/', '-')}.capsule"
 
 
 def refuse_foreign(file: Path) -> None:

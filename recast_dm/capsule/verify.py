@@ -11,7 +11,7 @@ from typing import Any
 from recast_dm import schemas, store
 from recast_dm.capsule import bag, fixity, layout, packing
 from recast_dm.capsule.opening import of_manifest
-from recast_dm.errors import RecastError
+from recast_dm.errors import IntegrityError, RecastError
 from recast_dm.images.layout import Layout
 
 
@@ -80,12 +80,20 @@ def check_specification(path: Path, manifest: Mapping[str, Any]) -> Check:
 
 
 def _counted(path: Path, manifest: Mapping[str, Any]) -> str:
+    form = f"format {manifest['schema'].rpartition('/')[2]}"
+    try:
+        sizes = list(_sizes(path))
+    except IntegrityError:  # it is a problem already: there are links in it, or it cannot be read to its end
+        return form
+    return f"{len(sizes)} files, {sum(sizes)} bytes, {form}"
+
+
+def _sizes(path: Path) -> Iterator[int]:
     if path.is_dir():
-        sizes = [found.lstat().st_size for _, found in store.walk(path)]
+        yield from (found.lstat().st_size for _, found in store.walk(path))
     else:
         with packing.Archive(path) as archive:
-            sizes = [member.size for member in archive.members.values()]
-    return f"{len(sizes)} files, {sum(sizes)} bytes, format {manifest['schema'].rpartition('/')[2]}"
+            yield from (member.size for member in archive.members.values())
 
 
 def _image_problems(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
