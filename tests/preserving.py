@@ -9,8 +9,8 @@ from typing import Any
 
 from recast_dm import reinterpret, store
 from recast_dm.capsule import Capsule, bag, layout, packing
-from recast_dm.capsule import capture as write
 from recast_dm.capsule.capture import Contents
+from recast_dm.capsule.capture import capture as write
 from recast_dm.images import sources
 from recast_dm.images.blobs import Blobs
 from recast_dm.spec import analysis

@@ -1,13 +1,9 @@
-"""A capsule: one preserved analysis in one directory.
+"""A capsule: one preserved analysis with everything that it takes to run it again. FORMAT.md describes the format.
 
-X.capsule/capsule.json     what is in it, by hash, and the digest of it all
-X.capsule/captured.json    when, where and by which version: outside the digest
-X.capsule/data/workflow.yml        the specification, flattened
-X.capsule/data/analysis/...        the analysis directory: recast.yml, inputs, source
+`open_capsule(path)` gives one whose bytes have been checked; `capture` in `recast_dm.capsule.capture` writes one.
 """
 
-from recast_dm.capsule.capture import capture
 from recast_dm.capsule.layout import MANIFEST
 from recast_dm.capsule.opening import Capsule, open_capsule
 
-__all__ = ["MANIFEST", "Capsule", "capture", "open_capsule"]
+__all__ = ["MANIFEST", "Capsule", "open_capsule"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recast_dm.cli import options, progress, view
+from recast_dm.cli import options, view
 from recast_dm.errors import IntegrityError
 
 
@@ -27,6 +27,7 @@ def unpack(
       recast-dm unpack my-search.capsule.tar -o build/my-search.capsule --json
     """
     from recast_dm.capsule import fixity, packing
+    from recast_dm.cli import progress
 
     target = output or Path(capsule.stem)
     with progress.count("hashing", quiet=json) as told:

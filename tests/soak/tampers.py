@@ -31,8 +31,8 @@ import yaml
 
 from recast_dm import reinterpret
 from recast_dm.backends.local import Local
-from recast_dm.capsule import bag, capture, fixity, layout, open_capsule, packing, verify
-from recast_dm.capsule.capture import Contents
+from recast_dm.capsule import bag, fixity, layout, open_capsule, packing, verify
+from recast_dm.capsule.capture import Contents, capture
 from recast_dm.errors import RecastError, UsageError
 from recast_dm.images import sources
 from recast_dm.images.blobs import Blobs
