@@ -94,6 +94,8 @@ def _python() -> Check:
 
 def _runtimes() -> Iterator[Check]:
     """Every runtime that is known here, each asked by starting to talk to it."""
+    from importlib.metadata import entry_points
+
     from recast_dm import runtimes
 
     for name in sorted(point.name for point in entry_points(group="recast_dm.runtimes")):
