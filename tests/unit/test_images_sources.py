@@ -342,6 +342,9 @@ engine.load("docker", oci.root, oci.images(), [["search:1.0"]])
         process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
         while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text().endswith("\n"):
             assert process.poll() is None
+        time.sleep(
+            0.5
+        )  # until Python knows of it too: who is interrupted in between leaves it to read the end of a pipe
         process.send_signal(2)
         _, said = process.communicate(timeout=60)
         assert b"KeyboardInterrupt" in said
