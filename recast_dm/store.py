@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +26,8 @@ from typing import Any
 from recast_dm.errors import IntegrityError, StorageError, storage_error
 
 CHUNK = 1024 * 1024
+_FICLONE = 0x40049409
+"""From linux/fs.h: btrfs, xfs, bcachefs and NFS 4.2 know it."""
 
 
 def canonical(value: Any) -> bytes:
@@ -329,6 +332,20 @@ def link_or_copy(path: str | Path, place: str | Path) -> None:
     except OSError:
         shutil.copy2(path, place)
         fsync(place)
+
+
+def clone(path: Path, place: Path) -> bool:
+    """A copy that shares its blocks with the original until one of them is written to, where the filesystem has that.
+
+    Where it has not, there is none, and False.
+    """
+    with path.open("rb") as source, place.open("xb") as out:
+        try:
+            fcntl.ioctl(out, _FICLONE, source.fileno())
+        except OSError:
+            place.unlink()
+            return False
+    return True
 
 
 def rename_new(source: Path, target: Path) -> None:

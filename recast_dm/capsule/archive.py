@@ -133,7 +133,7 @@ class _Stream(io.RawIOBase):
 
 def _opened(path: Path) -> tuple[Bytes, Form]:
     try:
-        form = _form_of(path)
+        form = form_of(path)
         if form is not None:
             return Bytes(path), form
     except FileNotFoundError:
@@ -144,7 +144,8 @@ def _opened(path: Path) -> tuple[Bytes, Form]:
     raise UsageError(f"{path} {kind}: not a capsule in one file", hint=NO_CAPSULE)
 
 
-def _form_of(path: Path) -> Form | None:
+def form_of(path: Path) -> Form | None:
+    """The form of an archive, by its first bytes; None for anything else."""
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for somebody to write
         return None
     with path.open("rb") as file:
@@ -196,7 +197,7 @@ def _walk(file: Bytes, form: Form) -> Iterator[tuple[str, Member]]:
 def is_archive(path: Path) -> bool:
     """Whether a file begins as one of our archives does."""
     with contextlib.suppress(OSError, ValueError):  # a name that is too long, a NUL byte
-        return _form_of(path) is not None
+        return form_of(path) is not None
     return False
 
 

@@ -66,16 +66,19 @@ def member(root: Path, path: str) -> Member:
 def read(found: Iterable[Member], progress: Progress | None = None) -> list[Entry]:
     """Hashes files, each byte read once, as many files at a time as there are processors."""
     with ThreadPoolExecutor(config.processors()) as pool:
-        return list(pool.map(lambda member: _entry(member, progress), found))
+        return list(pool.map(lambda member: entry(member, progress), found))
 
 
-def _entry(member: Member, progress: Progress | None) -> Entry:
+def entry(member: Member, progress: Progress | None = None, out: IO[bytes] | None = None) -> Entry:
+    """One file, hashed as it is read; what is read is written to `out`, if there is one."""
     sha256, sha512, size = hashlib.sha256(), hashlib.sha512(), 0
     with member.open() as file:
         while chunk := file.read(store.CHUNK):
             sha256.update(chunk)
             sha512.update(chunk)
             size += len(chunk)
+            if out:
+                out.write(chunk)
             if progress:
                 progress(len(chunk))
     return Entry(member.path, size, member.executable, sha256.hexdigest(), sha512.hexdigest())
@@ -87,12 +90,12 @@ def manifest(entries: Iterable[Entry], *, payload: bool) -> bytes:
     >>> manifest([Entry("data/a b", 1, False, "", "00ff")], payload=True)
     b'00ff  data/a b\\n'
     """
-    rows = [
+    lines = [
         f"{entry.sha512}  {_encoded(entry.path)}\n"
         for entry in sorted(entries, key=lambda entry: entry.path)
         if entry.path.startswith(PAYLOAD) == payload and entry.path != TAG_MANIFEST
     ]
-    return "".join(rows).encode("utf-8", "surrogateescape")
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _encoded(path: str) -> str:
@@ -139,7 +142,7 @@ def _differences(entries: Sequence[Entry], stored: bytes | None, name: str, *, p
         return []
     if stored is None:
         return [f"there is no {name}"]
-    said, here = _rows(stored), _rows(made)
+    said, here = rows(stored), rows(made)
     found = [f"{path} is missing" for path in sorted(said.keys() - here.keys())]
     found += [f"{path} is not in {name}: it was added" for path in sorted(here.keys() - said.keys())]
     found += [
@@ -150,6 +153,7 @@ def _differences(entries: Sequence[Entry], stored: bytes | None, name: str, *, p
     return found or [f"{name} was written by something else: its rows are not in their one form"]
 
 
-def _rows(text: bytes) -> dict[str, str]:
-    rows = (line.partition("  ") for line in text.decode("utf-8", "replace").splitlines())
-    return {path: digest for digest, _, path in rows}
+def rows(text: bytes) -> dict[str, str]:
+    """A manifest, as far as it can be read: the hash of each path."""
+    lines = (line.partition("  ") for line in text.decode("utf-8", "replace").splitlines())
+    return {path: digest for digest, _, path in lines}

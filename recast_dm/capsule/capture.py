@@ -7,7 +7,7 @@ import getpass
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from recast_dm import __version__, store
-from recast_dm.capsule import bag, citation, crate, gates, inputs, instructions, layout, source
+from recast_dm.capsule import bag, citation, crate, gates, inputs, instructions, layout, source, target
 from recast_dm.capsule.opening import Capsule, open_capsule
-from recast_dm.errors import IntegrityError, UsageError, storage_error
+from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.images import layout as image_layout
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
@@ -60,20 +60,21 @@ class Contents:
     allowed: frozenset[str] = frozenset()
 
 
-def capture(contents: Contents, target: Path, note: Callable[[str], None] = lambda _: None) -> Capsule:
-    """Writes the capsule of an analysis to `target`, replacing the capsule that is there.
+def capture(contents: Contents, place: Path, note: Callable[[str], None] = lambda _: None) -> Capsule:
+    """Writes the capsule of an analysis to `place`, replacing the capsule that is there.
 
-    `note` is told what the user should know. Raises UsageError when something else is at `target`, when a secret would
+    `note` is told what the user should know. Raises UsageError when something else is at `place`, when a secret would
     go in, or when `strict` and the analysis holds what git does not know.
     """
     time = datetime.now(UTC).isoformat(timespec="seconds")
     analysis = contents.analysis
-    refuse_foreign(target, analysis.directory)
+    refuse_foreign(place, analysis.directory)
     files = _files(analysis)
     referenced = inputs.referenced(analysis.inputs, files, contents.by_reference)
     found = source.source_of(analysis.directory)
     _demand_committed(found, contents.strict, note)
-    with _new(target) as temporary, _history(found) as history:
+    with target.new(place) as temporary, _history(found) as history:
+        store.make_directory(temporary / "data")
         left_out = {each.path for each in referenced}
         for relative, path in files:
             if relative not in left_out:
@@ -98,8 +99,8 @@ def capture(contents: Contents, target: Path, note: Callable[[str], None] = lamb
         store.write_atomic(temporary / layout.RERUN, rerun.encode())
         bag.close(temporary, payload, _bag_info(manifest))
         store.seal(temporary)
-        _replace(temporary, target)
-    return open_capsule(target)
+        target.put(temporary, place)
+    return open_capsule(place)
 
 
 # --- the pieces ------------------------------------------------------------------------------------------------------
@@ -305,42 +306,8 @@ def _bag_info(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-# --- whole or not at all ---------------------------------------------------------------------------------------------
-
-
-def refuse_foreign(target: Path, analysis: Path) -> None:
+def refuse_foreign(place: Path, analysis: Path) -> None:
     """Only a capsule, or an empty place, is overwritten; and a capsule cannot hold itself. Raises UsageError."""
-    if target.resolve().is_relative_to(analysis.resolve()):
-        raise UsageError(f"{target} lies in the analysis that it preserves", hint="choose another place with -o")
-    if not target.exists():
-        return
-    if not target.is_dir() or (any(target.iterdir()) and not (target / layout.MANIFEST).is_file()):
-        raise UsageError(f"{target} exists and is not a capsule", hint="choose another name with -o")
-
-
-@contextlib.contextmanager
-def _new(target: Path) -> Iterator[Path]:
-    """A directory beside the target, removed at the end unless it has become the target."""
-    temporary = store.temporary(target)
-    try:
-        store.make_directory(temporary / "data")
-        yield temporary
-    except OSError as error:
-        raise storage_error(error, f"write the capsule {target}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    """Puts the new capsule in place of the old one; in between there is none, never a mixture."""
-    old = store.temporary(target)
-    if target.exists():
-        target.rename(old)
-    try:
-        temporary.rename(target)
-    except BaseException:
-        if old.exists():
-            old.rename(target)
-        raise
-    store.fsync_directory(target.parent.absolute())
-    shutil.rmtree(old, ignore_errors=True)
+    if place.resolve().is_relative_to(analysis.resolve()):
+        raise UsageError(f"{place} lies in the analysis that it preserves", hint="choose another place with -o")
+    target.refuse_foreign(place)

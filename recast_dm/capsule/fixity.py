@@ -80,6 +80,12 @@ def _is_settled(path: Path, before: State) -> bool:
     return state(path) == before and time.time_ns() - before[-1] > TICK
 
 
+def members_of(archive: packing.Archive) -> list[bag.Member]:
+    """The files of a capsule that is one file, as those of a directory."""
+    found = archive.members.items()
+    return [bag.Member(name, each.size, each.executable, partial(archive.open, name)) for name, each in found]
+
+
 def archive_problems(
     path: Path, seen: Seen | None = None, progress: bag.Progress | None = None
 ) -> tuple[list[str], str]:
@@ -96,11 +102,7 @@ def archive_problems(
         if manifest["schema"] == layout.FIRST_SCHEMA:
             return ["a capsule of format 1 is a directory: unpack it"], ""
         with packing.Archive(path) as archive:
-            members = [
-                bag.Member(name, each.size, each.executable, partial(archive.open, name))
-                for name, each in archive.members.items()
-            ]
-            entries = bag.read(members, progress)
+            entries = bag.read(members_of(archive), progress)
             tags = {name: _start(partial(archive.open, name)) for name in COMPARED if name in archive.members}
             top = archive.top
     except IntegrityError as error:

@@ -54,7 +54,7 @@ def open_capsule(path: Path, cache: Path | None = None) -> Capsule:
             raise UsageError(f"{path} is a capsule in one file", hint=hint)
         return _open_file(path, cache, seen)
     manifest = packing.read_manifest(path)
-    _demand(path, fixity.problems(path, manifest, seen=seen))
+    demand(path, fixity.problems(path, manifest, seen=seen))
     return of_manifest(path, manifest)
 
 
@@ -63,7 +63,7 @@ def _open_file(path: Path, cache: Path, seen: fixity.Seen) -> Capsule:
     key = seen.key(path)
     if key is None:
         found, key = fixity.archive_problems(path, seen)
-        _demand(path, found)
+        demand(path, found)
     directory = cache / "capsules" / key / f"{path.stem.removesuffix('.capsule')}.capsule"
     if not directory.is_dir():
         with packing.Archive(path) as archive:
@@ -71,7 +71,8 @@ def _open_file(path: Path, cache: Path, seen: fixity.Seen) -> Capsule:
     return open_capsule(directory, cache)
 
 
-def _demand(path: Path, found: Sequence[str]) -> None:
+def demand(path: Path, found: Sequence[str]) -> None:
+    """Raises IntegrityError for a capsule of which something is wrong."""
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise IntegrityError(

@@ -21,6 +21,7 @@ from recast_dm.cli import (
     capture,
     catalogue,
     check,
+    cp,
     diff,
     doctor,
     explain,
@@ -87,6 +88,7 @@ app.command("capture", rich_help_panel="Preserve", context_settings={"allow_extr
 app.command("verify", rich_help_panel="Preserve")(verify.verify)
 app.command("unpack", rich_help_panel="Preserve")(unpack.unpack)
 app.add_typer(catalogue.app, name="catalogue", rich_help_panel="Preserve")
+app.command("cp", rich_help_panel="Preserve")(cp.cp)
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)
 app.command("flatten", rich_help_panel="Preserve")(flatten.flatten)

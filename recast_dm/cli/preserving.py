@@ -127,4 +127,5 @@ def shared_blobs() -> Iterator[Blobs]:
     else:
         shared = Blobs(place)
         shared.tidy()
-        yield shared
+        with shared.in_use():
+            yield shared

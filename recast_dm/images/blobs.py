@@ -2,6 +2,7 @@
 
 ROOT/blobs/sha256/<hex>      the bytes
 ROOT/layers/<hex>.json       of a diff_id: which blob holds that layer, compressed
+ROOT/lock                    shared by whoever takes blobs, had alone by whoever removes some
 
 A capsule's OCI layout gets second names of these files, so a layer that two capsules share lies on the disk once.
 What is taken from here is hashed again first: a blob that has changed is made anew.
@@ -10,9 +11,11 @@ What is taken from here is hashed again first: a blob that has changed is made a
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -136,6 +139,40 @@ class Blobs:
             for piece in checked(pieces, digest, size):
                 out.write(piece)
             self._place(file, out, digest)
+
+    def adopt(self, file: Path, digest: str) -> None:
+        """Gives a read-only file that was hashed just now a second name here, where that costs no space."""
+        path = self.path(digest)
+        if not path.exists():
+            with contextlib.suppress(OSError):  # another filesystem, or somebody was faster
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.link(file, path)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """For who takes blobs and has not named them in a capsule yet: meanwhile `alone` is for nobody."""
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else uses the blobs, as long as the context lasts: who does waits."""
+        with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB) as got:
+            yield got
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> Iterator[bool]:
+        """A lock of all processes; False where it cannot be had, as on filesystems without locks."""
+        descriptor = os.open(store.make_directory(self.root) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            got = True
+            try:
+                fcntl.flock(descriptor, how)
+            except OSError:
+                got = False
+            yield got
+        finally:
+            os.close(descriptor)
 
     def note(self, diff_id: str, digest: str) -> Layer:
         """Remembers which blob holds a layer."""

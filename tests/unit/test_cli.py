@@ -26,6 +26,7 @@ VERBS = (
     ["capture"],
     ["unpack"],
     *(["catalogue", verb] for verb in ("add", "ls", "describe", "check", "rm")),
+    ["cp"],
     ["flatten"],
     ["export"],
     ["run"],

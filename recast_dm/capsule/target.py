@@ -1,0 +1,48 @@
+"""Where a capsule goes: made beside its place, and put there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from recast_dm import store
+from recast_dm.capsule import layout
+from recast_dm.errors import UsageError, storage_error
+
+
+def refuse_foreign(target: Path) -> None:
+    """Only a capsule, or an empty place, is overwritten. Raises UsageError."""
+    if not target.exists():
+        return
+    if not target.is_dir() or (any(target.iterdir()) and not (target / layout.MANIFEST).is_file()):
+        raise UsageError(f"{target} exists and is not a capsule", hint="choose another name")
+
+
+@contextlib.contextmanager
+def new(target: Path) -> Iterator[Path]:
+    """A directory beside the target, removed at the end unless it has become the target."""
+    temporary = store.temporary(target)
+    try:
+        store.make_directory(temporary)
+        yield temporary
+    except OSError as error:
+        raise storage_error(error, f"write the capsule {target}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put(temporary: Path, target: Path) -> None:
+    """Puts the new capsule in place of the old one; in between there is none, never a mixture."""
+    old = store.temporary(target)
+    if target.exists():
+        target.rename(old)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+    store.fsync_directory(target.parent.absolute())
+    shutil.rmtree(old, ignore_errors=True)
