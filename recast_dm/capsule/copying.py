@@ -21,7 +21,7 @@ from typing import Any
 
 from recast_dm import store
 from recast_dm.capsule import archive, bag, fixity, layout, packing, target
-from recast_dm.capsule.opening import demand
+from recast_dm.capsule.opening import VERIFIED, demand
 from recast_dm.errors import UsageError, storage_error
 from recast_dm.images import blobs
 from recast_dm.images.blobs import Blobs
@@ -50,7 +50,7 @@ def copy(
     """
     manifest = packing.read_manifest(source)
     _refuse(source, place)
-    _check(source, manifest, fixity.Seen(cache / "verified") if cache else None)
+    _check(source, manifest, fixity.Seen(cache / VERIFIED) if cache else None)
     told = progress or (lambda _: None)
     with target.new(place) as temporary:
         if place.suffix in packing.SUFFIXES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,9 @@ from recast_dm.capsule.inputs import Referenced
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.model import Image
 from recast_dm.spec import analysis as analyses
+
+VERIFIED, UNPACKED = "verified", "capsules"
+"""Directories of a cache: what was hashed, and capsules that are one file, by what they hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ def open_capsule(path: Path, cache: Path | None = None) -> Capsule:
     somebody has touched them), and in which a capsule that is one file is unpacked. Without one, everything is hashed
     anew, and a file has to be unpacked first. Raises UsageError (no capsule there) and IntegrityError.
     """
-    seen = fixity.Seen(cache / "verified") if cache else None
+    seen = fixity.Seen(cache / VERIFIED) if cache else None
     if not path.is_dir() and packing.is_capsule(path):
         if cache is None or seen is None:
             hint = f"`recast-dm unpack {path}` makes a directory of it"
@@ -64,7 +69,9 @@ def _open_file(path: Path, cache: Path, seen: fixity.Seen) -> Capsule:
     if key is None:
         found, key = fixity.archive_problems(path, seen)
         demand(path, found)
-    directory = cache / "capsules" / key / f"{path.stem.removesuffix('.capsule')}.capsule"
+    directory = cache / UNPACKED / key / f"{path.stem.removesuffix('.capsule')}.capsule"
+    with contextlib.suppress(OSError):
+        os.utime(directory.parent)  # it is used: `gc` leaves it
     if not directory.is_dir():
         with packing.Archive(path) as archive:
             archive.unpack(directory)

@@ -10,7 +10,7 @@ from typing import Any
 
 from recast_dm import schemas, store
 from recast_dm.capsule import bag, fixity, layout, packing
-from recast_dm.capsule.opening import of_manifest
+from recast_dm.capsule.opening import VERIFIED, of_manifest
 from recast_dm.errors import IntegrityError, RecastError
 from recast_dm.images.layout import Layout
 
@@ -36,7 +36,7 @@ def check_bytes(path: Path, cache: Path | None = None, progress: bag.Progress | 
 
     What is found is remembered in `cache`, for whoever opens it next. Raises UsageError (no capsule there).
     """
-    seen = fixity.Seen(cache / "verified") if cache else None
+    seen = fixity.Seen(cache / VERIFIED) if cache else None
     try:
         manifest = packing.read_manifest(path)
     except RecastError as error:

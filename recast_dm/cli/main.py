@@ -27,6 +27,7 @@ from recast_dm.cli import (
     explain,
     export,
     flatten,
+    gc,
     graph,
     logs,
     ls,
@@ -101,6 +102,7 @@ app.command("diff", rich_help_panel="Inspect")(diff.diff)
 app.command("graph", rich_help_panel="Inspect")(graph.graph)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
+app.command("gc", rich_help_panel="Setup")(gc.gc)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
 
 

@@ -112,6 +112,21 @@ def size(word: str, option: str) -> int:
         raise UsageError(f"{option} {word!r} is not a size", hint="write bytes, or as in 500M or 2Gi") from None
 
 
+def duration(word: str, option: str) -> float:
+    """A time in seconds, as `12h` or `30d`. Raises UsageError.
+
+    >>> duration("12h", "--older-than"), duration("0", "--older-than")
+    (43200.0, 0.0)
+    """
+    number, unit = (word[:-1], word[-1]) if word[-1:] in _SECONDS else (word, "s")
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        raise UsageError(f"{option} {word!r} is not a time", hint="write seconds, or as in 90m, 12h, 30d or 8w")
+    return float(number) * _SECONDS[unit]
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
 def yaml_values(words: Iterable[str] | None, option: str) -> dict[str, Any]:
     """`key=value` words with the values read as YAML."""
     from recast_dm.spec import text

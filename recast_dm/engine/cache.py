@@ -3,15 +3,17 @@
     CACHE/steps/1/<first two of key>/<key>/tree/...       the step's sealed files
     CACHE/steps/1/<first two of key>/<key>/entry.json     its tree, and how it was made
 
-An entry appears whole, by a rename. Its bytes are hashed again before they are used.
+An entry appears whole, by a rename, and goes whole. Its bytes are hashed again before they are used; the time of its
+directory is that of its last use.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ class StepCache:
         path = self._path(key)
         if not path.is_dir():
             return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
         try:
             document = store.read_json(path / "entry.json", SCHEMA)
             tree = store.tree_of(path / "tree")
@@ -83,6 +87,10 @@ class StepCache:
             raise storage_error(error, "keep a step in the cache") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def entries(self) -> Iterator[Path]:
+        """The directory of every entry."""
+        yield from (path for path in self._root.glob("??/*") if not store.is_temporary(path))
 
     def _discard(self, path: Path) -> None:
         trash = store.temporary(path)

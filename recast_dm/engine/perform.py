@@ -29,6 +29,7 @@ from recast_dm.engine.rundir import DAMAGED, Record, RunDirectory
 from recast_dm.errors import (
     IntegrityError,
     Interrupted,
+    RecastError,
     StepFailed,
     StorageError,
     ToolMissing,
@@ -133,7 +134,12 @@ class Worker:
         entry = self._tools.cache.get(prepared.key)
         if entry is None:
             return None
-        store.link_tree(entry.place, self._rundir.place(prepared.step.id))
+        try:
+            store.link_tree(entry.place, self._rundir.place(prepared.step.id))
+        except RecastError:
+            if entry.place.is_dir():
+                raise
+            return None  # somebody has just removed it
         return self._recorded(prepared, entry.tree, entry.execution, "cache")
 
     # --- making ------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ VERBS = (
     ["graph"],
     ["diff"],
     ["doctor"],
+    ["gc"],
 )
 SPECS = Path(__file__).parents[1] / "conformance/specs"
 HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "scipy", "rich.console", "hypothesis")
