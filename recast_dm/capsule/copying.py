@@ -23,8 +23,8 @@ from recast_dm import store
 from recast_dm.capsule import archive, bag, fixity, layout, packing, target
 from recast_dm.capsule.opening import VERIFIED, demand
 from recast_dm.errors import UsageError, storage_error
-from recast_dm.images import blobs
 from recast_dm.images.blobs import Blobs
+from recast_dm.images.compression import chunks
 
 BLOBS = f"{layout.IMAGES}/blobs/sha256/"
 
@@ -144,7 +144,7 @@ def _share(source: Path, member: bag.Member, digest: str, place: Path, images: B
     there = images.has(digest)
     if not there and store.make_directory(images.root).stat().st_dev == place.parent.stat().st_dev:
         with member.open() as stream:
-            images.add_stream(blobs.chunks(stream), digest)
+            images.add_stream(chunks(stream), digest)
     return there if images.has(digest) and _second_name(images.path(digest), place) else None
 
 
@@ -198,7 +198,7 @@ def _to_file(source: Path, place: Path, scratch: Path, images: Blobs, progress: 
 def _copy_file(source: Path, place: Path, progress: bag.Progress) -> None:
     if not store.clone(source, place):
         with source.open("rb") as file, place.open("xb") as out:
-            for chunk in blobs.chunks(file):
+            for chunk in chunks(file):
                 out.write(chunk)
                 progress(len(chunk))
     store.fsync(place)

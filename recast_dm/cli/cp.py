@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recast_dm.cli import options, view
+from recast_dm.cli import chosen, options, view
 from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def cp(
     from recast_dm.capsule import copying
     from recast_dm.cli import preserving, progress
 
-    *sources, last = places
+    *words, last = places
+    sources = [Path(chosen.subject(str(word))) for word in words]
     made = []
     with preserving.shared_blobs() as images, progress.count("copying", quiet=quiet) as told:
         for source, place in zip(sources, _targets(sources, last), strict=True):

@@ -16,7 +16,7 @@ import pytest
 from workbench import TOY_IMAGE
 
 from recast_dm import schemas, store
-from recast_dm.capsule import collecting, open_capsule, packing
+from recast_dm.capsule import collecting, fixity, open_capsule, packing
 from recast_dm.capsule.collecting import DAY, HOUR
 from recast_dm.cli import main, options
 from recast_dm.engine.cache import StepCache
@@ -190,7 +190,8 @@ class TestUnpacked:
         packing.pack(toy_capsule.path, tmp_path / "x.capsule.zip")
         return tmp_path / "x.capsule.zip"
 
-    def test_after_their_time(self, packed, cache):
+    def test_after_their_time(self, packed, cache, monkeypatch):
+        monkeypatch.setattr(fixity, "LARGE", 1)  # every file is remembered
         unpacked = open_capsule(packed, cache).path
         assert collect(cache, later=29 * DAY) == []
         assert collect(cache, later=31 * DAY) == ["capsule", "verified"]  # and what was remembered of it
