@@ -17,7 +17,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -378,15 +378,6 @@ def temporaries(directory: Path) -> list[Path]:
         return []
 
 
-def remove(path: Path) -> None:
-    """Removes a file, or a directory with everything in it, as far as that is possible."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
 def make_directory(path: Path) -> Path:
     """Makes a directory and its parents. Raises StorageError."""
     try:
@@ -396,3 +387,49 @@ def make_directory(path: Path) -> Path:
     except OSError as error:
         raise storage_error(error, f"make the directory {path}") from None
     return path
+
+
+@contextlib.contextmanager
+def unfinished(target: Path, make: Callable[[Path], object] = make_directory) -> Iterator[Path]:
+    """A new directory beside `target` (or what else is made), to be renamed to it; at the end it goes, if it is there.
+
+    It is locked meanwhile: what is there already and is not was left by a process that was killed, and goes first.
+    """
+    _tidy(target)
+    while True:
+        path = temporary(target)
+        make(path)
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(path, os.O_RDONLY)
+            with contextlib.suppress(OSError):  # not every filesystem has locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():
+                break
+            os.close(lock)  # somebody took it for one that was left, and removed it
+    try:
+        yield path
+    finally:
+        remove(path)
+        os.close(lock)
+
+
+def _tidy(target: Path) -> None:
+    """Removes what is unfinished beside a target and locked by nobody."""
+    for left in temporaries(target.absolute().parent):
+        if left.name[: -len(f".{uuid.uuid4().hex}.tmp")] == f".{target.name}":
+            with contextlib.suppress(OSError):
+                lock = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    remove(left)
+                finally:
+                    os.close(lock)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a directory with everything in it, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,17 +80,15 @@ class Archive:
         if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
             raise UsageError(f"{target} exists", hint="choose another name with -o")
         target = target.absolute()
-        temporary = store.temporary(target)
         try:
-            for name in self.members:
-                self._unpack(name, temporary / name, progress)
-            store.seal(temporary)
-            temporary.rename(target)
-            store.fsync_directory(target.parent)
+            with store.unfinished(target) as temporary:
+                for name in self.members:
+                    self._unpack(name, temporary / name, progress)
+                store.seal(temporary)
+                temporary.rename(target)
+                store.fsync_directory(target.parent)
         except OSError as error:
             raise storage_error(error, f"unpack {self.path} to {target}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
     def _unpack(self, name: str, place: Path, progress: Progress) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)

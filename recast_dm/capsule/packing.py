@@ -107,18 +107,16 @@ def pack(directory: Path, file: Path, progress: Progress = lambda _: None) -> No
         raise UsageError(f"{file} lies in the capsule that it would hold", hint="choose another place")
     refuse_foreign(file)
     members = _members(directory, top)
-    temporary = store.temporary(file)
     store.make_directory(file.parent)
     try:
-        with temporary.open("xb") as out:
-            _write(out, form, members, progress)
-        store.fsync(temporary)
-        temporary.replace(file)
-        store.fsync_directory(file.parent)
+        with store.unfinished(file, Path.touch) as temporary:
+            with temporary.open("wb") as out:
+                _write(out, form, members, progress)
+            store.fsync(temporary)
+            temporary.replace(file)
+            store.fsync_directory(file.parent)
     except OSError as error:
         raise storage_error(error, f"write the capsule {file}") from None
-    finally:
-        store.remove(temporary)
 
 
 def top_of(manifest: Mapping[str, Any]) -> str:

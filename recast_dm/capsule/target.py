@@ -8,29 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recast_dm import store
-from recast_dm.capsule import layout
+from recast_dm.capsule import layout, packing
 from recast_dm.errors import UsageError, storage_error
 
 
 def refuse_foreign(target: Path) -> None:
     """Only a capsule, or an empty place, is overwritten. Raises UsageError."""
-    if not target.exists():
-        return
-    if not target.is_dir() or (any(target.iterdir()) and not (target / layout.MANIFEST).is_file()):
+    if not target.is_dir():
+        packing.refuse_foreign(target)
+    elif any(target.iterdir()) and not (target / layout.MANIFEST).is_file():
         raise UsageError(f"{target} exists and is not a capsule", hint="choose another name")
 
 
 @contextlib.contextmanager
 def new(target: Path) -> Iterator[Path]:
     """A directory beside the target, removed at the end unless it has become the target."""
-    temporary = store.temporary(target)
     try:
-        store.make_directory(temporary)
-        yield temporary
+        with store.unfinished(target) as temporary:
+            yield temporary
     except OSError as error:
         raise storage_error(error, f"write the capsule {target}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def put(temporary: Path, target: Path) -> None:

@@ -59,9 +59,8 @@ def preserve(
         return Preserved(output, _capture(analysis, output, settings, asked, observer).manifest)
     refuse_foreign(output, analysis.directory)
     packing.refuse_foreign(output)
-    store.make_directory(output.absolute().parent)
-    with tempfile.TemporaryDirectory(prefix=".capture-", dir=output.absolute().parent) as place:
-        capsule = _capture(analysis, Path(place) / output.stem, settings, asked, observer)
+    with store.unfinished(output) as place:
+        capsule = _capture(analysis, place / output.stem, settings, asked, observer)
         packing.pack(capsule.path, output)
         return Preserved(output, capsule.manifest)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from recast_dm.capsule import packing
+from recast_dm.capsule.verify import check_bytes
 from recast_dm.engine.cache import StepCache
 from recast_dm.errors import StorageError
-from tests.soak import kills
+from tests.soak import captures, kills
 from tests.soak.payloads import HOST, command, parsed, stage
 
 SIZE = 2 * 1024 * 1024
@@ -147,3 +150,34 @@ def test_the_command_line_on_a_disk_without_any_space(disk: Path, tmp_path: Path
     assert "Traceback" not in err
     filling.unlink()
     assert run(source, disk / "run", RECAST_DM_CACHE_DIR=str(disk / "cache"))[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip", ".tar"])
+@pytest.mark.parametrize("size", [1_000_000, 4_000_000], ids=["at the end", "at once"])
+def test_a_capture_that_fills_the_disk(disk: Path, tmp_path: Path, suffix: str, size: int) -> None:
+    """The old capsule stays, whatever the new one would hold; and nothing else is left beside it."""
+    captures.write_analysis(tmp_path / "analysis", 1000)
+    target = disk / f"small.capsule{suffix}"
+    words = ["analysis", "-o", str(target), "--allow-host", "--workdir", str(tmp_path / "run"), "--json"]
+    code, document, err = captured(tmp_path, *words)
+    assert code == 0, err
+    (tmp_path / "analysis/inputs/more.bin").write_bytes(random.Random(1).randbytes(size))
+    filling = fill(disk, 1_500_000 if suffix else 900_000)
+    code, failed, err = captured(tmp_path, *words)
+    assert (code, failed["kind"]) == (9, "storage"), err
+    assert "Traceback" not in err
+    assert sorted(disk.iterdir()) == sorted([filling, target])
+    assert check_bytes(target).ok
+    assert packing.read_manifest(target)["digest"] == document["digest"]
+    enlarge(disk)
+    code, again, err = captured(tmp_path, *words)
+    assert code == 0, err
+    assert again["digest"] != document["digest"]
+    assert sorted(disk.iterdir()) == sorted([filling, target])
+
+
+def captured(place: Path, *words: str) -> tuple[int, dict[str, Any], str]:
+    command = [sys.executable, "-m", "recast_dm", "capture", *words]
+    environment = {**os.environ, "RECAST_DM_CACHE_DIR": str(place / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place, env=environment)
+    return done.returncode, json.loads(done.stdout), done.stderr

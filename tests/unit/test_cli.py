@@ -189,6 +189,16 @@ class TestVerbs:
         assert two["sigma_pb"] < one["sigma_pb"]
         assert one["run_dir"] != two["run_dir"]
 
+    @pytest.mark.parametrize("suffix", [".zip", ".tar"])
+    def test_a_capsule_in_one_file_is_replaced(self, cli, fake, toy_directory, tmp_path, suffix):
+        words = ("capture", str(toy_directory), "-o", str(tmp_path / f"toy.capsule{suffix}"), "--no-run", "--quiet")
+        for _ in range(2):
+            assert cli(*words)[0] == 0
+        (tmp_path / f"toy.capsule{suffix}").write_text("mine")
+        code, _, err = cli(*words)
+        assert code == 2
+        assert "exists and is not a capsule" in err
+
     def test_capture_answers_with_a_document(self, cli, fake, toy_directory):
         code, out, err = cli("capture", str(toy_directory), "-o", "toy.capsule", "--json", "--quiet")
         document = json.loads(out)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -448,3 +450,64 @@ class TestMakeDirectory:
         for path in (tmp_path / "f", tmp_path / "f/below"):
             with pytest.raises(StorageError):
                 store.make_directory(path)
+
+
+class TestUnfinished:
+    def test_it_goes_unless_it_was_renamed(self, tmp_path):
+        with store.unfinished(tmp_path / "deep/x") as first, store.unfinished(tmp_path / "deep/x") as second:
+            (first / "file").touch()
+            assert first != second
+            assert set(store.temporaries(tmp_path / "deep")) == {first, second}
+            first.rename(tmp_path / "deep/x")
+        assert [path.name for path in (tmp_path / "deep").iterdir()] == ["x"]
+
+    def test_what_nobody_holds_goes_before(self, tmp_path):
+        mine, others = store.temporary(tmp_path / "x"), store.temporary(tmp_path / "x.json")
+        mine.mkdir()
+        (mine / "file").write_text("half")
+        others.touch()
+        (tmp_path / "x").write_text("old")
+        with store.unfinished(tmp_path / "x", Path.touch) as path:
+            assert path.is_file()
+            assert not mine.exists()
+            with store.unfinished(tmp_path / "x"):
+                assert path.exists(), "who works on it is there"
+        assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "x"])
+
+    def test_what_a_killed_process_held(self, tmp_path):
+        program = (
+            "import sys; from pathlib import Path; from recast_dm import store\n"
+            "with store.unfinished(Path(sys.argv[1])): print('ready', flush=True); sys.stdin.read()\n"
+        )
+        words = [sys.executable, "-c", program, str(tmp_path / "x")]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        (held,) = tmp_path.iterdir()
+        with store.unfinished(tmp_path / "x"):
+            assert held.exists()
+        process.kill()
+        process.communicate(timeout=60)
+        assert held.exists()
+        with store.unfinished(tmp_path / "x"):
+            assert not held.exists()
+
+    def test_a_link_is_left_alone(self, tmp_path):
+        link = store.temporary(tmp_path / "x")
+        link.symlink_to("/")
+        with store.unfinished(tmp_path / "x"):
+            pass
+        assert link.is_symlink()
+
+    def test_who_is_taken_for_dead_begins_again(self, tmp_path, monkeypatch):
+        """Between making and locking it, another process may tidy up."""
+        made = []
+
+        def make(path: Path) -> None:
+            path.mkdir()
+            made.append(path)
+            if len(made) == 1:
+                path.rmdir()
+
+        with store.unfinished(tmp_path / "x", make) as path:
+            assert path == made[1]
