@@ -247,7 +247,7 @@ def _manifest(
         "digest": "",
         "workflow": layout.WORKFLOW,
         "analysis": layout.ANALYSIS,
-        "initdir": f"{layout.ANALYSIS}/{initdir.relative_to(analysis.directory)}" if initdir else None,
+        "initdir": str(Path(layout.ANALYSIS) / initdir.relative_to(analysis.directory)) if initdir else None,
         "example": {
             "initdata": dict(contents.example),
             "model": analysis.example.model,

@@ -34,7 +34,7 @@ HOUR = 3600.0
 """Seconds that everything is left alone: what is being made, or was used just now."""
 DAY = 24 * HOUR
 """Seconds after which what is half-written has no writer any more."""
-_UNFINISHED = re.compile(r"\..+\.tmp|\.saved-.+")
+_UNFINISHED = re.compile(r"\..+\.tmp|\.(saved|init)-.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _steps(cache: Path, before: float) -> Iterator[Waste]:
 
 def _temporaries(cache: Path, before: float) -> Iterator[Waste]:
     images = cache / "images"
-    places = [images, images / "blobs" / "sha256", images / "layers", cache / VERIFIED, cache / UNPACKED]
+    places = [cache, images, images / "blobs" / "sha256", images / "layers", cache / VERIFIED, cache / UNPACKED]
     for place in [*places, *_listed(cache / UNPACKED), *_listed(cache / "steps" / "1")]:
         for path in _listed(place):
             if _UNFINISHED.fullmatch(path.name) and max(map(_used, _below(path))) < before:

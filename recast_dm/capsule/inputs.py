@@ -16,6 +16,7 @@ from typing import Any
 from recast_dm import store
 from recast_dm.errors import IntegrityError, ToolMissing, UsageError
 from recast_dm.spec.analysis import Located
+from recast_dm.spec.shape import did_you_mean
 
 LARGEST = 1024**3
 """Bytes above which an input is kept by reference, unless the user says otherwise."""
@@ -48,9 +49,18 @@ class Referenced:
 
 
 def referenced(located: Iterable[Located], files: Iterable[tuple[str, Path]], largest: int) -> tuple[Referenced, ...]:
-    """The files of an analysis that are larger than that, hashed. Raises UsageError for those that are nowhere else."""
+    """The files of an analysis that are larger than that, hashed.
+
+    Raises UsageError for those that are nowhere else, and for an input that is not in the analysis.
+    """
     places = {each.path: each for each in located}
-    large = [(relative, path) for relative, path in files if path.stat().st_size > largest]
+    here = dict(files)
+    if absent := places.keys() - here.keys():
+        path = min(absent)
+        raise UsageError(
+            f"the input {path}, which recast.yml names, is not a file of the analysis", hint=did_you_mean(path, here)
+        )
+    large = [(relative, path) for relative, path in here.items() if path.stat().st_size > largest]
     lost = [relative for relative, _ in large if relative not in places]
     if lost:
         raise UsageError(
@@ -85,7 +95,8 @@ def assemble(held: Path, inside: str, wanted: Iterable[Referenced], into: Path, 
     """
     prefix = "" if inside in ("", ".") else f"{inside}/"
     found = [(each, _found(each, places)) for each in wanted if each.path.startswith(prefix)]
-    store.link_tree(held, into)
+    if held.is_dir():
+        store.link_tree(held, into)
     for each, path in found:
         target = into / each.path.removeprefix(prefix)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,8 @@ class Settings:
 def execute(name: str, opening: Opening, settings: Settings, start: Start) -> None:
     """Executes and prints. `start` is `reinterpret.run` or `reinterpret.rerun` with everything else filled in."""
     directory = options.run_directory(settings.workdir)
-    subject = complete(open_subject(name, opening, directory / INIT_FILES), directory, opening.inputs_from)
+    init_files = directory / INIT_FILES
+    subject = complete(open_subject(name, opening, init_files), init_files, opening.inputs_from)
     backend = _backend(subject, settings)
     try:
         with progress.observer(quiet=settings.quiet) as observer:
@@ -112,44 +113,51 @@ def _prepared(found: source.Source, place: Path | None, fetch: remote.Fetch | No
         scratch = tempfile.TemporaryDirectory(prefix="recast-dm-init-")
         atexit.register(scratch.cleanup)
         return source.prepare(found, Path(scratch.name) / "init", fetch)
-    temporary = store.temporary(place)
-    store.make_directory(temporary.parent)
+    return _placed(place, lambda unfinished: source.prepare(found, unfinished, fetch))
+
+
+def _placed(place: Path, prepare: Callable[[Path], object]) -> Path:
+    """Init files that are made anew; those that are there stay when they are the same."""
+    unfinished = store.temporary(place)
+    store.make_directory(unfinished.parent)
     try:
-        source.prepare(found, temporary, fetch)
-        if place.is_dir() and store.init_tree(place).sha256 == store.init_tree(temporary).sha256:
+        prepare(unfinished)
+        if place.is_dir() and store.init_tree(place).sha256 == store.init_tree(unfinished).sha256:
             return place
         old = store.temporary(place)
         if place.is_dir():
             place.rename(old)
-        temporary.rename(place)
+        unfinished.rename(place)
         store.remove(old)
     except OSError as error:
         raise storage_error(error, "prepare the init files") from None
     finally:
-        store.remove(temporary)
+        store.remove(unfinished)
     return place
 
 
-def complete(subject: reinterpret.Subject, directory: Path, places: tuple[Path, ...]) -> reinterpret.Subject:
-    """A capsule that keeps inputs by reference, with an initdir that has them; anything else as it is."""
+def complete(subject: reinterpret.Subject, place: Path | None, places: tuple[Path, ...]) -> reinterpret.Subject:
+    """A capsule that keeps inputs by reference, with an initdir at `place` that has them; anything else as it is.
+
+    Where there is no such place (a dry run), the initdir lasts as long as this process.
+    """
     capsule = subject.capsule
     if capsule is None or not capsule.referenced:
         if places:
             raise UsageError(f"{subject.name} keeps no inputs by reference", hint="leave out --inputs-from")
         return subject
+    if subject.initdir is None:
+        return subject
     from recast_dm.capsule import inputs
 
-    assert subject.initdir is not None  # noqa: S101  # inputs by reference lie in it
-    inside = subject.initdir.relative_to(capsule.analysis.directory).as_posix()
-    unfinished = store.temporary(directory / INIT_FILES)
-    store.make_directory(unfinished.parent)
-    try:
-        inputs.assemble(subject.initdir, inside, capsule.referenced, unfinished, places)
-        store.remove(directory / INIT_FILES)
-        unfinished.rename(directory / INIT_FILES)
-    finally:
-        store.remove(unfinished)
-    return replace(subject, initdir=directory / INIT_FILES)
+    held, wanted = subject.initdir, capsule.referenced
+    inside = held.resolve().relative_to(capsule.analysis.directory.resolve()).as_posix()
+    if place is None:
+        scratch = tempfile.TemporaryDirectory(prefix=".init-", dir=options.cache())
+        atexit.register(scratch.cleanup)
+        place = Path(scratch.name) / "init"
+    made = _placed(place, lambda unfinished: inputs.assemble(held, inside, wanted, unfinished, places))
+    return replace(subject, initdir=made)
 
 
 def _with_files(subject: reinterpret.Subject, files: tuple[Path, ...]) -> reinterpret.Subject:
@@ -236,5 +244,5 @@ def dry_run(
     """Prints what would be done. `start` fills in the user's parameters."""
     from recast_dm.cli import plan
 
-    subject = start(open_subject(name, opening, None))
+    subject = start(complete(open_subject(name, opening, None), None, opening.inputs_from))
     plan.show(subject, settings, StepCache(options.DEFAULTS.cache_dir) if settings.cache else None)

@@ -80,6 +80,7 @@ def _executed(
     from recast_dm import reinterpret
     from recast_dm.capsule import verify as verification
     from recast_dm.cli import execution, progress
+    from recast_dm.engine.rundir import INIT_FILES
     from recast_dm.reinterpret import verification as starting
 
     checks = [verification.check_specification(capsule.path, capsule.manifest)]
@@ -93,7 +94,7 @@ def _executed(
             nothing = "it was captured without a run: there is nothing to compare with"
             return [*checks, verification.Check("rerun", "", (nothing,))], ()
         directory = options.run_directory(settings.workdir)
-        subject = execution.complete(reinterpret.of_capsule(capsule), directory, places)
+        subject = execution.complete(reinterpret.of_capsule(capsule), directory / INIT_FILES, places)
         try:
             result, agreements = starting.rerun(subject, execution.local(engine, settings), directory, observer)
         finally:

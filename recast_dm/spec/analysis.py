@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,13 +206,14 @@ def _analysis(
     loaded = yadage.parse_workflow(resolved, raw_stages=frozenset(relaxations))
     _check_stages(loaded, root, document)
     name, example = _example(document["example_inputs"], wanted)
+    located = tuple(Located(**each) for each in document.get("inputs", []))
     return Analysis(
         name=document["name"],
         title=metadata.get("title", document["name"]),
         directory=directory,
         workflow_path=workflow_path,
         workflow=loaded,
-        initdir=_initdir(directory, root, name, example),
+        initdir=_initdir(directory, root, name, example, located if workflow else ()),
         example=Example(
             example["initdata"],
             example.get("signal", {}).get("model"),
@@ -228,7 +229,7 @@ def _analysis(
         reference=reference.read(
             document.get("reference", ()), root.at(("reference",)), [stage.name for stage in loaded.stages]
         ),
-        inputs=tuple(Located(**each) for each in document.get("inputs", [])),
+        inputs=located,
         relaxations=relaxations,
         policies=_policies(document.get("steps", {}), root),
         references=metadata.get("references", {}),
@@ -273,13 +274,16 @@ def _example(examples: Mapping[str, Any], wanted: str | None) -> tuple[str, Mapp
     return name, examples[name]
 
 
-def _initdir(directory: Path, root: text.Node, name: str, example: Mapping[str, Any]) -> Path | None:
+def _initdir(
+    directory: Path, root: text.Node, name: str, example: Mapping[str, Any], elsewhere: Iterable[Located]
+) -> Path | None:
+    """The directory of the init files. Of one whose files all lie `elsewhere`, a capsule holds nothing."""
     relative = example.get("dataopts", {}).get("initdir")
     if relative is None:
         return None
     node = root.at(("example_inputs", name, "dataopts", "initdir"))
     path = _below(directory, str(relative), "initdir", node)
-    if not path.is_dir():
+    if not path.is_dir() and not any((directory / each.path).is_relative_to(path) for each in elsewhere):
         raise SpecError(f"the initdir {relative!r} is not a directory of the analysis", where=node.where)
     return path
 

@@ -289,6 +289,7 @@ class TestTemporaries:
         "images/blobs/sha256/.abc.tmp",
         "images/layers/.x.json." + "0" * 32 + ".tmp",
         "images/.saved-x/images.tar",
+        ".init-x/init/events.dat",
         "verified/.x.json." + "0" * 32 + ".tmp",
         "capsules/0123/.x.capsule." + "0" * 32 + ".tmp/data/file",
         "steps/1/ab/.abcd." + "0" * 32 + ".tmp/tree/file",
@@ -305,7 +306,7 @@ class TestTemporaries:
         assert not path.exists()
 
     def test_one_that_is_still_written_to(self, cache):
-        path = cache / self.PLACES[4]
+        path = cache / self.PLACES[5]
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")
         age(cache / "capsules", 2 * DAY)
