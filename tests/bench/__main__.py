@@ -9,18 +9,22 @@ import os
 import time
 from functools import partial
 
-from tests.bench import closure, containers, generation, helping, overhead
+from tests.bench import capsules, closure, containers, generation, helping, overhead
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes of trivial steps, and less time for peers")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="help, overhead, containers, generation, closure")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help="help, overhead, containers, capsules, generation, closure"
+    )
+    parser.add_argument("--gigabytes", type=float, help="what the capsule holds (default: 2; --quick: 0.2)")
     asked = parser.parse_args()
     parts = {
         "help": helping.measure,
         "overhead": partial(overhead.measure, quick=asked.quick),
         "containers": containers.measure,
+        "capsules": partial(capsules.measure, asked.gigabytes or (0.2 if asked.quick else 2.0)),
         "generation": generation.measure,
         "closure": closure.measure,
     }

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,14 +38,19 @@ def run(
 
 
 def start(engine: Engine, place: Path, budget: float = 300.0) -> Metered:
-    """Runs what is written in `place`, perhaps again, in an environment that holds nothing of the caller's."""
+    """Runs what is written in `place`, perhaps again. Raises RuntimeError when that fails."""
+    return metered(engine.argv, place, budget)
+
+
+def metered(argv: Sequence[str], place: Path, budget: float = 300.0) -> Metered:
+    """Runs a command in an environment that holds nothing of the caller's. Raises RuntimeError when it fails."""
     (place / ".home" / "tmp").mkdir(parents=True, exist_ok=True)
     home = place / ".home"
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home / "tmp")}
     result, said = place / ".metered", place / ".said"
     with said.open("wb") as output:
         subprocess.run(
-            [sys.executable, "-I", "-S", str(METER), str(result), str(budget), *engine.argv],
+            [sys.executable, "-I", "-S", str(METER), str(result), str(budget), *argv],
             check=True,
             cwd=place,
             env=environment,
@@ -55,5 +61,5 @@ def start(engine: Engine, place: Path, budget: float = 300.0) -> Metered:
     measured = json.loads(result.read_text())
     code = measured.pop("code")
     if code != 0 and not measured["expired"]:
-        raise RuntimeError(f"{engine.name} in {place}: exit code {code}\n{said.read_text(errors='replace')[-3000:]}")
+        raise RuntimeError(f"{argv[0]} in {place}: exit code {code}\n{said.read_text(errors='replace')[-3000:]}")
     return Metered(**measured)
