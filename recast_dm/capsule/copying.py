@@ -12,9 +12,8 @@ nothing, and is the one to keep.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ def _to_directory(
 ) -> tuple[list[bag.Entry], int]:
     """Writes the files of a checked capsule below a new directory. Gives them, and how many bytes were written."""
     entries, written = [], 0
-    with _members(source) as members:
+    with fixity.members(source) as members:
         sha512 = _sha512(members)
         for member in members:
             place = root / member.path
@@ -111,16 +110,6 @@ def _to_directory(
             written += member.size
     demand(source, _problems(root, entries, manifest))
     return entries, written
-
-
-@contextlib.contextmanager
-def _members(source: Path) -> Iterator[list[bag.Member]]:
-    """The files of a capsule in whatever form, as long as the context lasts."""
-    if source.is_dir():
-        yield bag.members(source)
-    else:
-        with archive.Archive(source) as opened:
-            yield fixity.members_of(opened)
 
 
 def _sha512(members: list[bag.Member]) -> dict[str, str]:

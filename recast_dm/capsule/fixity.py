@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -84,6 +85,16 @@ def members_of(archive: packing.Archive) -> list[bag.Member]:
     """The files of a capsule that is one file, as those of a directory."""
     found = archive.members.items()
     return [bag.Member(name, each.size, each.executable, partial(archive.open, name)) for name, each in found]
+
+
+@contextlib.contextmanager
+def members(path: Path) -> Iterator[list[bag.Member]]:
+    """The files of a capsule in whatever form, as long as the context lasts. Raises IntegrityError."""
+    if path.is_dir():
+        yield bag.members(path)
+    else:
+        with packing.Archive(path) as archive:
+            yield members_of(archive)
 
 
 def archive_problems(

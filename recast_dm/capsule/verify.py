@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from recast_dm import schemas, store
+from recast_dm import schemas
 from recast_dm.capsule import bag, fixity, layout, packing
 from recast_dm.capsule.opening import VERIFIED, of_manifest
 from recast_dm.errors import IntegrityError, RecastError
-from recast_dm.images.layout import Layout
+from recast_dm.images.layout import Layout, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,39 @@ def check_digest(manifest: Mapping[str, Any], expected: str | None) -> Check:
 
 
 def check_structure(path: Path, manifest: Mapping[str, Any]) -> tuple[Check, ...]:
-    """What lies in a directory whose bytes are sound, by what each part must be."""
+    """What lies in a capsule whose bytes are sound, by what each part must be; one that is one file stays packed."""
     if manifest["schema"] == layout.FIRST_SCHEMA:
         return (Check("images", "format 1: names and layers only, no bytes"),)
-    return (
-        Check("images", f"{len(manifest['images'])} in one OCI layout", tuple(_image_problems(path, manifest))),
-        Check("crate", "RO-Crate metadata", tuple(_crate_problems(path))),
-        Check("captured", "when, where and by what", tuple(_captured_problems(path))),
-    )
+    with fixity.members(path) as members:
+        files = {member.path: member for member in members}
+        return (
+            Check("images", f"{len(manifest['images'])} in one OCI layout", tuple(_image_problems(files, manifest))),
+            Check("crate", "RO-Crate metadata", tuple(_crate_problems(files))),
+            Check("captured", "when, where and by what", tuple(_captured_problems(files))),
+        )
+
+
+Files: TypeAlias = Mapping[str, bag.Member]
+
+
+def _read(files: Files, path: str) -> bytes:
+    if path not in files:
+        raise IntegrityError(f"there is no {path}")
+    if files[path].size > packing.MAX_MANIFEST:
+        raise IntegrityError(f"{path} is too large to be JSON of a capsule")
+    with files[path].open() as file:
+        return file.read()
+
+
+class _Held(Layout):
+    """The OCI layout of a capsule in whatever form."""
+
+    def __init__(self, files: Files) -> None:
+        super().__init__(Path(layout.IMAGES))
+        self._files = files
+
+    def content(self, path: Path) -> bytes:
+        return _read(self._files, str(path))
 
 
 def check_specification(path: Path, manifest: Mapping[str, Any]) -> Check:
@@ -82,23 +107,15 @@ def check_specification(path: Path, manifest: Mapping[str, Any]) -> Check:
 def _counted(path: Path, manifest: Mapping[str, Any]) -> str:
     form = f"format {manifest['schema'].rpartition('/')[2]}"
     try:
-        sizes = list(_sizes(path))
+        with fixity.members(path) as members:
+            return f"{len(members)} files, {sum(member.size for member in members)} bytes, {form}"
     except IntegrityError:  # it is a problem already: there are links in it, or it cannot be read to its end
         return form
-    return f"{len(sizes)} files, {sum(sizes)} bytes, {form}"
 
 
-def _sizes(path: Path) -> Iterator[int]:
-    if path.is_dir():
-        yield from (found.lstat().st_size for _, found in store.walk(path))
-    else:
-        with packing.Archive(path) as archive:
-            yield from (member.size for member in archive.members.values())
-
-
-def _image_problems(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _image_problems(files: Files, manifest: Mapping[str, Any]) -> Iterator[str]:
     try:
-        held = {stored.image.reference: stored for stored in Layout(path / layout.IMAGES).images()}
+        held = {stored.image.reference: stored for stored in _Held(files).images()}
     except RecastError as error:
         yield error.message
         return
@@ -112,19 +129,19 @@ def _image_problems(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"the layout has another config of {image['reference']} than {layout.MANIFEST}"
 
 
-def _crate_problems(path: Path) -> Iterator[str]:
+def _crate_problems(files: Files) -> Iterator[str]:
     """Whether the crate is JSON-LD whose files are there; its profile is a matter for validators of crates."""
     try:
-        graph = json.loads((path / layout.CRATE).read_bytes())["@graph"]
-        files = [str(each["@id"]) for each in graph if "File" in _types(each)]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        graph = json.loads(_read(files, layout.CRATE))["@graph"]
+        names = [str(each["@id"]) for each in graph if "File" in _types(each)]
+    except (RecastError, ValueError, KeyError, TypeError, RecursionError) as error:
         yield f"{layout.CRATE} cannot be read: {error}"
         return
     from urllib.parse import unquote
 
-    for name in files:
+    for name in names:
         here = "://" not in name and not name.startswith("#")
-        if here and not (path / "data" / unquote(name)).is_file():
+        if here and f"{bag.PAYLOAD}{unquote(name).removeprefix('./')}" not in files:
             yield f"{layout.CRATE} names {name}, which is not there"
 
 
@@ -133,9 +150,9 @@ def _types(entity: Mapping[str, Any]) -> list[Any]:
     return kinds if isinstance(kinds, list) else [kinds]
 
 
-def _captured_problems(path: Path) -> Iterator[str]:
+def _captured_problems(files: Files) -> Iterator[str]:
     try:
-        document = store.read_json(path / layout.CAPTURED, layout.CAPTURED_SCHEMA)
+        document = read(_read(files, layout.CAPTURED), layout.CAPTURED)
     except RecastError as error:
         yield error.message
         return

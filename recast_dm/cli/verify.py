@@ -42,7 +42,6 @@ def verify(
         raise UsageError("--bytes starts nothing, --rerun does", hint="leave out one of them")
     from recast_dm.capsule import packing
     from recast_dm.capsule import verify as verification
-    from recast_dm.cli import execution
 
     capsule = Path(chosen.subject(str(capsule)))
     depth = "bytes" if only_bytes else "rerun" if rerun else "default"
@@ -53,15 +52,17 @@ def verify(
         found = packing.read_manifest(capsule)
         checks.append(verification.check_digest(found, digest))
     if all(check.ok for check in checks):
+        checks += verification.check_structure(capsule, found)
+    if all(check.ok for check in checks) and not only_bytes:
+        from recast_dm.cli import execution
+
         opened = chosen.capsule(capsule)
         assert opened is not None  # noqa: S101  # it was read above
-        checks += verification.check_structure(opened.path, found)
-        if not only_bytes:
-            settings = execution.Settings(
-                runtime=runtime, jobs=jobs, cache=False, workdir=workdir, quiet=quiet, json=json, allow_host=allow_host
-            )
-            more, agreements = _executed(opened, settings, tuple(inputs_from or ()), rerun=rerun)
-            checks += more
+        settings = execution.Settings(
+            runtime=runtime, jobs=jobs, cache=False, workdir=workdir, quiet=quiet, json=json, allow_host=allow_host
+        )
+        more, agreements = _executed(opened, settings, tuple(inputs_from or ()), rerun=rerun)
+        checks += more
     _show(capsule, depth, found, checks, agreements, json=json)
 
 

@@ -140,7 +140,7 @@ class Layout:
     def index(self) -> list[dict[str, Any]]:
         """The manifests of its images. An index in the index is followed: its images have the name that it has."""
         found: list[dict[str, Any]] = []
-        self._collect(read(self._bytes(self.root / "index.json"), "index.json"), {}, found, depth=0)
+        self._collect(read(self.content(self.root / "index.json"), "index.json"), {}, found, depth=0)
         return found
 
     def _collect(
@@ -182,7 +182,7 @@ class Layout:
 
     def blob(self, digest: str) -> bytes:
         """A small blob, checked."""
-        data = self._bytes(blobs.blob_path(self.root, digest))
+        data = self.content(blobs.blob_path(self.root, digest))
         if store.sha256_name(data) != digest:
             raise IntegrityError(f"the blob {digest} in {self.root} has changed: its hash is not its name")
         return data
@@ -190,7 +190,8 @@ class Layout:
     def open_layer(self, layer: Layer) -> BinaryIO:
         return blobs.open_layer(self.root, layer)
 
-    def _bytes(self, path: Path) -> bytes:
+    def content(self, path: Path) -> bytes:
+        """A small file of the layout."""
         try:
             if path.stat().st_size > LARGEST_JSON:
                 raise IntegrityError(f"{path} is too large to be JSON of an OCI layout")

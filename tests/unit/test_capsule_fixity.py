@@ -20,7 +20,7 @@ from workbench import rewrite
 
 from recast_dm import store
 from recast_dm.capsule import Capsule, bag, fixity, layout, open_capsule, packing
-from recast_dm.capsule.verify import check_bytes
+from recast_dm.capsule.verify import check_bytes, check_structure
 from recast_dm.errors import IntegrityError, UsageError
 
 NAMES = st.lists(
@@ -200,6 +200,28 @@ class TestArchives:
         check = check_bytes(packed)
         assert not check.ok
         assert check.found == "format 2"
+
+    def test_its_parts_are_looked_at_where_they_are(self, toy_capsule, packed):
+        found = check_structure(packed, toy_capsule.manifest)
+        assert found == check_structure(toy_capsule.path, toy_capsule.manifest)
+        assert [check.name for check in found] == ["images", "crate", "captured"]
+        assert all(check.ok for check in found)
+
+    @pytest.mark.parametrize(
+        ("name", "check", "message"),
+        [
+            (layout.CAPTURED, "captured", "there is no captured.json"),
+            (layout.CRATE, "crate", "there is no data/ro-crate-metadata.json"),
+            (f"{layout.IMAGES}/index.json", "images", "there is no data/images/index.json"),
+            (layout.WORKFLOW, "crate", "names workflow.yml, which is not there"),
+        ],
+    )
+    def test_parts_that_are_not_there(self, toy_capsule, packed, name, check, message):
+        (toy_capsule.path / name).unlink()
+        packing.pack(toy_capsule.path, packed)
+        for form in (packed, toy_capsule.path):
+            problems = {each.name: each.problems for each in check_structure(form, toy_capsule.manifest)}
+            assert message in problems[check][0]
 
     def test_another_name_of_its_one_directory(self, packed, tmp_path):
         packed.write_bytes(renamed(packed))

@@ -189,6 +189,16 @@ class TestVerbs:
         assert two["sigma_pb"] < one["sigma_pb"]
         assert one["run_dir"] != two["run_dir"]
 
+    def test_verify_bytes_unpacks_nothing(self, cli, fake, toy_directory, tmp_path):
+        target = str(tmp_path / "toy.capsule.zip")
+        assert cli("capture", str(toy_directory), "-o", target, "--no-run", "--quiet")[0] == 0
+        code, out, _ = cli("verify", target, "--bytes", "--json")
+        assert code == 0
+        assert [check["name"] for check in json.loads(out)["checks"]] == [
+            *("bytes", "digest", "images", "crate", "captured")
+        ]
+        assert not list(tmp_path.rglob("capsules"))
+
     @pytest.mark.parametrize("suffix", [".zip", ".tar"])
     def test_a_capsule_in_one_file_is_replaced(self, cli, fake, toy_directory, tmp_path, suffix):
         words = ("capture", str(toy_directory), "-o", str(tmp_path / f"toy.capsule{suffix}"), "--no-run", "--quiet")
