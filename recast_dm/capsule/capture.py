@@ -197,7 +197,7 @@ def _write_crate(
         captured=time,
         initdata=contents.example,
         tree=store.Tree(tuple(files)),
-        identifiers={bundle.removeprefix(bag.PAYLOAD): (found.swhid, found.commit)} if found and bundle else {},
+        identifiers={bundle.removeprefix(bag.PAYLOAD): found.identifiers} if found and bundle else {},
     )
     (root / layout.CRATE).write_bytes(data)
     return bag.read([bag.member(root, layout.CRATE)])[0]

@@ -10,16 +10,21 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from recast_dm import config
 from recast_dm.errors import IntegrityError
 
 LARGEST_TEXT = 1024**2
+SHA1 = 40
+"""Digits of git's usual names of things."""
+SAFE = {"safe.directory": "*", "core.fsmonitor": "false", "protocol.allow": "never"}
+"""A repository may belong to somebody else, and is only read: its configuration names no monitor of files that is
+started, and nothing is fetched that a partial clone lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +40,21 @@ class Source:
     shallow: bool
 
     @property
-    def swhid(self) -> str:
+    def swhid(self) -> str | None:
         """The commit's."""
-        return f"swh:1:rev:{self.commit}"
+        return _swhid("rev", self.commit)
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """What the commit is known by."""
+        return (self.swhid, self.commit) if self.swhid else (self.commit,)
 
     def document(self, bundle: str | None, bundled: str | None) -> dict[str, Any]:
         """What a capsule says of it: `bundled` is the last commit in the bundle."""
         return {
             "commit": self.commit,
             "swhid": self.swhid,
-            "directory_swhid": f"swh:1:dir:{self.directory}" if self.directory else None,
+            "directory_swhid": _swhid("dir", self.directory),
             "path": self.path,
             "origin": self.origin,
             "dirty": list(self.dirty),
@@ -53,23 +63,42 @@ class Source:
         }
 
 
+def _swhid(kind: str, name: str | None) -> str | None:
+    """SWHIDs hold SHA-1s: a repository of git's newer SHA-256 format has none.
+
+    >>> _swhid("rev", 40 * "0")[:14], _swhid("rev", 64 * "0"), _swhid("dir", None)
+    ('swh:1:rev:0000', None, None)
+    """
+    return f"swh:1:{kind}:{name}" if name and len(name) == SHA1 else None
+
+
 def source_of(directory: Path) -> Source | None:
     """The repository that a directory lies in; None when there is none, or no commit, or no git."""
     top = _git(directory, "rev-parse", "--show-toplevel")
     commit = _git(directory, "rev-parse", "--verify", "HEAD")
     if not top or not commit:
         return None
+    if not directory.resolve().is_relative_to(Path(top).resolve()):
+        return None  # its configuration names another working tree
     path = directory.resolve().relative_to(Path(top).resolve()).as_posix()
-    changed = _git(directory, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+    words = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty")
+    changed = _git(directory, *words, "--", ".")
+    if changed is None:
+        raise IntegrityError(f"`git status` failed in {directory}", hint="does it work there by hand?")
     return Source(
         top=Path(top),
         commit=commit,
         path=path,
         directory=_git(directory, "rev-parse", "--verify", f"{commit}:{'' if path == '.' else path}") or None,
         origin=_without_secrets(_git(directory, "remote", "get-url", "origin") or ""),
-        dirty=tuple(row[3:] for row in (changed or "").split("\0") if row),
-        shallow=_git(directory, "rev-parse", "--is-shallow-repository") == "true",
+        dirty=tuple(row[3:] for row in changed.split("\0") if row),
+        shallow=_git(directory, "rev-parse", "--is-shallow-repository") == "true" or _is_partial(directory),
     )
+
+
+def _is_partial(directory: Path) -> bool:
+    """Whether a clone leaves some of its history with a remote."""
+    return bool(_git(directory, "config", "--get-regexp", r"^remote\..*\.promisor$"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +110,42 @@ class History:
 
     def texts(self) -> Iterator[tuple[str, bytes]]:
         """Every text in it, by the path it had and its object's id: also those that were deleted since."""
-        listed = _demand(self.repository, "-c", "core.quotePath=false", "rev-list", "--objects", self.commit)
-        rows = [line.partition(" ")[::2] for line in listed.splitlines()]
-        argv = ["git", "-C", str(self.repository), "cat-file", "--batch"]
-        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()) as process:
-            assert process.stdin is not None  # noqa: S101  # it was asked for
-            assert process.stdout is not None  # noqa: S101
-            for name, path in rows:
-                process.stdin.write(f"{name}\n".encode())
-                process.stdin.flush()
-                _, kind, size = process.stdout.readline().decode().split()
-                data = process.stdout.read(int(size))
-                process.stdout.read(1)
+        listed = _demand(self.repository, "rev-list", "--objects", self.commit).splitlines()
+        names = dict(line.partition(" ")[::2] for line in listed)
+        wanted = self._small(names)
+        with self._objects("--batch", wanted) as out:
+            for name, kind in wanted.items():
+                size = int(out.readline().split()[2])
+                data = out.read(size)
+                out.read(1)
                 if kind == "commit":
                     yield f"commit {name[:12]}", data
-                elif kind == "blob" and int(size) <= LARGEST_TEXT and b"\0" not in data[:8192]:
-                    yield f"{path or 'history'}@{name[:12]}", data
+                elif b"\0" not in data[:8192]:
+                    yield f"{names[name] or 'history'}@{name[:12]}", data
+
+    def _small(self, names: Iterable[str]) -> dict[str, str]:
+        """The commits, and the files that may be texts, with what they are."""
+        found = {}
+        with self._objects("--batch-check", names) as out:
+            for name in names:
+                kind, size = out.readline().decode().split()[-2:]
+                if kind == "commit" or (kind == "blob" and int(size) <= LARGEST_TEXT):
+                    found[name] = kind
+        return found
+
+    @contextlib.contextmanager
+    def _objects(self, form: str, names: Iterable[str]) -> Iterator[IO[bytes]]:
+        """What git says of objects, one after the other."""
+        argv = ["git", "-C", str(self.repository), "cat-file", form]
+        with tempfile.TemporaryFile() as asked:
+            asked.write("".join(f"{name}\n" for name in names).encode())
+            asked.seek(0)
+            with subprocess.Popen(argv, stdin=asked, stdout=subprocess.PIPE, env=_environment()) as process:
+                assert process.stdout is not None  # noqa: S101  # it was asked for
+                try:
+                    yield process.stdout
+                finally:
+                    process.kill()  # who reads no further needs no more
 
     def bundle(self, target: Path) -> None:
         """Writes it as a git bundle. Raises IntegrityError when git cannot, or cannot read it again."""
@@ -119,7 +168,8 @@ def history(source: Source) -> Iterator[History]:
         return
     with tempfile.TemporaryDirectory(prefix="recast-dm-history-") as place:
         repository = Path(place)
-        _demand(repository, "init", "--quiet", "--bare", "--initial-branch=main")
+        form = "sha1" if len(source.commit) == SHA1 else "sha256"
+        _demand(repository, "init", "--quiet", "--bare", "--initial-branch=main", f"--object-format={form}")
         objects = _demand(source.top, "rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
         (repository / "objects/info/alternates").write_text(f"{objects}\n")
         _demand(repository, "fast-import", "--quiet", "--force", text=b"".join(_rewritten(source)))
@@ -154,7 +204,10 @@ def _without_secrets(address: str) -> str | None:
     """
     if "://" not in address:
         return address or None
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
@@ -186,5 +239,8 @@ def _demand_bytes(directory: Path, *words: str, text: bytes = b"") -> bytes:
 def _environment() -> dict[str, str]:
     """git without the user's questions, and without a lock on a repository that is only read."""
     kept = {key: value for key, value in config.environment().items() if not key.startswith("GIT_")}
-    safe = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
-    return {**kept, **safe, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    safe = {"GIT_CONFIG_COUNT": str(len(SAFE))}
+    for number, (key, value) in enumerate(SAFE.items()):
+        safe |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    more = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    return {**kept, **safe, **more}

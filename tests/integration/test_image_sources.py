@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import registries
 from registries import call, skopeo
+from test_disk_full import mounted
 
 from recast_dm.capsule import open_capsule
 from recast_dm.errors import IntegrityError
@@ -186,6 +187,32 @@ class TestSources:
             )
             assert done.stdout.startswith(f"docker cannot look up {TOY}"), done.stderr
             assert "none.sock" in done.stdout
+
+
+@pytest.mark.parametrize("size", [30, 190])
+def test_a_cache_on_a_disk_that_is_full(toy_image, toy_directory, tmp_path, size):
+    """While docker saves, and while layers are compressed: one error that says so, and nothing is left lying."""
+    disk = tmp_path / "disk"
+    if not mounted(disk, size * 1024**2):
+        if os.environ.get("CI") == "true":
+            pytest.fail("a small disk needs root and mount")
+        pytest.skip("not run: a small disk needs root and mount")
+    try:
+        words = [sys.executable, "-m", "recast_dm", "capture", str(toy_directory), "-o", str(tmp_path / "x.capsule")]
+        done = subprocess.run(
+            [*words, "--no-run", "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "RECAST_DM_CACHE_DIR": str(disk)},
+        )
+        assert done.returncode == 9, done.stderr
+        assert "no space left" in json.loads(done.stdout)["message"].lower()
+        assert "Traceback" not in done.stderr
+        assert not [path for path in disk.rglob("*") if path.name.startswith(".")]
+        assert not (tmp_path / "x.capsule").exists()
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 class TestOtherPeoplesTools:
