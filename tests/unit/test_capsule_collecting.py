@@ -184,6 +184,12 @@ class TestBesidesACapture:
             assert alone
 
 
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    """What was written just now is remembered at once."""
+    monkeypatch.setattr(fixity, "TICK", -1)
+
+
 class TestUnpacked:
     @pytest.fixture
     def packed(self, toy_capsule, tmp_path) -> Path:
@@ -227,8 +233,7 @@ class TestUnpacked:
 
 
 class TestVerified:
-    def test_of_a_capsule_that_is_gone(self, toy_capsule, cache, tmp_path, monkeypatch):
-        monkeypatch.setattr(fixity, "TICK", 0)  # else what was written just now is not remembered
+    def test_of_a_capsule_that_is_gone(self, toy_capsule, cache, tmp_path):
         packing.pack(toy_capsule.path, tmp_path / "x.capsule.zip")
         open_capsule(tmp_path / "x.capsule.zip", cache)
         assert collect(cache) == []
