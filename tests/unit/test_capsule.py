@@ -260,6 +260,15 @@ class TestTampering:
         with pytest.raises(IntegrityError, match="is damaged"):
             open_capsule(toy_capsule.path)
 
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" * 5000])
+    def test_numbers_that_are_none(self, toy_capsule, number):
+        path = toy_capsule.path / layout.MANIFEST
+        text = path.read_text()
+        path.chmod(0o644)
+        path.write_text(text.replace('"events": 1000', f'"events": {number}'))
+        with pytest.raises(IntegrityError, match="is not JSON"):
+            open_capsule(toy_capsule.path)
+
     def test_no_capsule_there(self, tmp_path):
         with pytest.raises(UsageError, match="is not a capsule"):
             open_capsule(tmp_path)
