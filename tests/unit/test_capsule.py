@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import preserving
@@ -12,9 +14,11 @@ import pytest
 from workbench import TOY_IMAGE, rewrite
 
 from recast_dm import schemas, store
-from recast_dm.capsule import layout, open_capsule
+from recast_dm.capsule import layout, open_capsule, packing
+from recast_dm.capsule.verify import check_bytes, check_structure
 from recast_dm.errors import IntegrityError, StorageError, ToolMissing, UsageError
 from recast_dm.images.fake import FakeSource
+from recast_dm.images.layout import Layout
 from recast_dm.spec import analysis
 
 CAPSULES = Path(__file__).parents[1] / "data/capsules"
@@ -275,6 +279,49 @@ class TestTampering:
 
 
 class TestFormats:
+    """`make.py` beside the capsules says how they were made; none is ever made again."""
+
+    SECOND = "caaf29165b814f4283c0bcf9044dbacf4660a7246273f1d672f1b6409457b9a9"
+
+    def test_a_capsule_of_format_2_opens_for_ever(self, tmp_path):
+        file = CAPSULES / "format-2.capsule.zip"
+        assert check_bytes(file).ok
+        with packing.Archive(file) as archive:
+            archive.unpack(tmp_path / "x.capsule")
+        capsule = open_capsule(tmp_path / "x.capsule")
+        assert capsule.digest == self.SECOND
+        assert capsule.analysis.name == "counting"
+        assert [stage.name for stage in capsule.analysis.workflow.stages] == ["select", "fit"]
+        assert [each.path for each in capsule.referenced] == ["inputs/events.txt"]
+        assert json.loads((capsule.path / "data/reference/fit/0/counts.json").read_text())["counts"] == [111, 89]
+        assert json.loads((capsule.path / "data/likelihood/workspace.json").read_text())["version"] == "1.0.0"
+        assert os.access(capsule.path / "data/analysis/plot.sh", os.X_OK)
+        (image,) = Layout(capsule.path / layout.IMAGES).images()
+        with Layout(capsule.path / layout.IMAGES).open_layer(image.layers[0]) as layer:
+            assert store.sha256_name(layer.read()) == image.image.diff_ids[0]
+        heads = ["git", "bundle", "list-heads", str(capsule.path / capsule.manifest["source"]["bundle"])]
+        assert capsule.manifest["source"]["commit"] in subprocess.check_output(heads, text=True)
+        checks = check_structure(capsule.path, capsule.manifest)
+        assert [check.problems for check in checks] == [()] * len(checks)
+
+    def test_the_second_as_tar_and_directory(self, tmp_path):
+        with packing.Archive(CAPSULES / "format-2.capsule.zip") as archive:
+            archive.unpack(tmp_path / "x.capsule")
+        packing.pack(tmp_path / "x.capsule", tmp_path / "x.capsule.zip")
+        assert (tmp_path / "x.capsule.zip").read_bytes() == (CAPSULES / "format-2.capsule.zip").read_bytes()
+        packing.pack(tmp_path / "x.capsule", tmp_path / "x.capsule.tar")
+        assert check_bytes(tmp_path / "x.capsule.tar").ok
+
+    def test_the_same_analysis_has_the_same_digest_today(self, tmp_path):
+        file = tmp_path / "again.capsule.zip"
+        subprocess.run([sys.executable, str(CAPSULES / "make.py"), str(file)], check=True, capture_output=True)
+        manifest = packing.read_manifest(file)
+        assert check_bytes(file).ok
+        assert (
+            manifest["schema"] == layout.SCHEMA == "recast-dm/capsule/2"
+        )  # a new format has a capsule of its own here
+        assert manifest["digest"] == self.SECOND
+
     def test_a_capsule_of_format_1_opens_for_ever(self, tmp_path):
         capsule = open_capsule(CAPSULES / "format-1.capsule")
         assert capsule.digest == "3ac66362e69c9693a515dcc9554809ef74a53ecfdbeee2da5028607469199ee8"
