@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,24 @@ class Contents:
     allowed: frozenset[str] = frozenset()
 
 
-def capture(contents: Contents, place: Path, note: Callable[[str], None] = lambda _: None) -> Capsule:
+def capture(
+    contents: Contents,
+    place: Path,
+    note: Callable[[str], None] = lambda _: None,
+    told: Callable[[str, int], None] = lambda _what, _count: None,
+) -> Capsule:
     """Writes the capsule of an analysis to `place`, replacing the capsule that is there.
 
-    `note` is told what the user should know. Raises UsageError when something else is at `place`, when a secret would
-    go in, or when `strict` and the analysis holds what git does not know.
+    `note` is told what the user should know; `told`, what goes on and by how many bytes more. Raises UsageError when
+    something else is at `place`, when a secret would go in, or when `strict` and the analysis holds what git does not
+    know.
     """
     time = datetime.now(UTC).isoformat(timespec="seconds")
     analysis = contents.analysis
     refuse_foreign(place, analysis.directory)
     files = _files(analysis)
-    referenced = inputs.referenced(analysis.inputs, files, contents.by_reference)
+    hashing = partial(told, "hashing")
+    referenced = inputs.referenced(analysis.inputs, files, contents.by_reference, hashing)
     found = source.source_of(analysis.directory)
     _demand_committed(found, contents.strict, note)
     with target.new(place) as temporary, _history(found) as history:
@@ -79,6 +87,7 @@ def capture(contents: Contents, place: Path, note: Callable[[str], None] = lambd
         for relative, path in files:
             if relative not in left_out:
                 _keep(path, temporary / layout.ANALYSIS / relative)
+                told("copying", path.stat().st_size)
         _write_workflow(analysis, temporary)
         image_layout.write(temporary / layout.IMAGES, contents.images, contents.shared)
         inspection = _inspected(contents, temporary, history, note)
@@ -89,7 +98,7 @@ def capture(contents: Contents, place: Path, note: Callable[[str], None] = lambd
             _write_reference(reference, temporary)
         for name, data in citation.documents(analysis).items():
             (temporary / "data" / name).write_bytes(data)
-        payload = _read_payload(temporary)
+        payload = _read_payload(temporary, hashing)
         payload = [*payload, _write_crate(contents, payload, temporary, time, found, bundle)]
         manifest = _manifest(contents, reference, payload, referenced, _source(found, history, bundle))
         store.write_atomic(temporary / layout.MANIFEST, store.pretty(manifest))
@@ -100,7 +109,7 @@ def capture(contents: Contents, place: Path, note: Callable[[str], None] = lambd
         bag.close(temporary, payload, _bag_info(manifest))
         store.seal(temporary)
         target.put(temporary, place)
-    return open_capsule(place)
+    return open_capsule(place, progress=partial(told, "checking"))
 
 
 # --- the pieces ------------------------------------------------------------------------------------------------------
@@ -226,8 +235,8 @@ def _keep(path: Path, target: Path) -> None:
     shutil.copy2(path, target)
 
 
-def _read_payload(root: Path) -> list[bag.Entry]:
-    return bag.read(member for member in bag.members(root) if member.path.startswith(bag.PAYLOAD))
+def _read_payload(root: Path, progress: bag.Progress) -> list[bag.Entry]:
+    return bag.read((member for member in bag.members(root) if member.path.startswith(bag.PAYLOAD)), progress)
 
 
 def _manifest(

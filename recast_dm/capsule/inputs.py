@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,12 @@ class Referenced:
         return cls(**document)
 
 
-def referenced(located: Iterable[Located], files: Iterable[tuple[str, Path]], largest: int) -> tuple[Referenced, ...]:
+def referenced(
+    located: Iterable[Located],
+    files: Iterable[tuple[str, Path]],
+    largest: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[Referenced, ...]:
     """The files of an analysis that are larger than that, hashed.
 
     Raises UsageError for those that are nowhere else, and for an input that is not in the analysis.
@@ -67,16 +72,17 @@ def referenced(located: Iterable[Located], files: Iterable[tuple[str, Path]], la
             f"{lost[0]} is larger than {largest} bytes, and recast.yml does not say where it can be had again",
             hint="name it under `inputs` with a url or a did; or keep its bytes: a larger --by-reference",
         )
-    return tuple(_referenced(path, places[relative]) for relative, path in large)
+    return tuple(_referenced(path, places[relative], progress) for relative, path in large)
 
 
-def _referenced(path: Path, located: Located) -> Referenced:
+def _referenced(path: Path, located: Located, progress: Callable[[int], None]) -> Referenced:
     sha256, adler32, size = hashlib.sha256(), 1, 0
     with path.open("rb") as file:
         while chunk := file.read(store.CHUNK):
             sha256.update(chunk)
             adler32 = zlib.adler32(chunk, adler32)
             size += len(chunk)
+            progress(len(chunk))
     return Referenced(
         path=located.path,
         size=size,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recast_dm.capsule import fixity, layout, packing
+from recast_dm.capsule import bag, fixity, layout, packing
 from recast_dm.capsule.inputs import Referenced
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.model import Image
@@ -45,29 +45,30 @@ class Capsule:
         return tuple(Referenced.from_document(each) for each in self.manifest.get("inputs", ()))
 
 
-def open_capsule(path: Path, cache: Path | None = None) -> Capsule:
+def open_capsule(path: Path, cache: Path | None = None, progress: bag.Progress | None = None) -> Capsule:
     """The capsule in a directory or a file, every byte of it checked.
 
     `cache` is a directory in which it is remembered which large files have been hashed (they are hashed again when
     somebody has touched them), and in which a capsule that is one file is unpacked. Without one, everything is hashed
-    anew, and a file has to be unpacked first. Raises UsageError (no capsule there) and IntegrityError.
+    anew, and a file has to be unpacked first. `progress` is told how many bytes more have been hashed. Raises
+    UsageError (no capsule there) and IntegrityError.
     """
     seen = fixity.Seen(cache / VERIFIED) if cache else None
     if not path.is_dir() and packing.is_capsule(path):
         if cache is None or seen is None:
             hint = f"`recast-dm unpack {path}` makes a directory of it"
             raise UsageError(f"{path} is a capsule in one file", hint=hint)
-        return _open_file(path, cache, seen)
+        return _open_file(path, cache, seen, progress)
     manifest = packing.read_manifest(path)
-    demand(path, fixity.problems(path, manifest, seen=seen))
+    demand(path, fixity.problems(path, manifest, seen=seen, progress=progress))
     return of_manifest(path, manifest)
 
 
-def _open_file(path: Path, cache: Path, seen: fixity.Seen) -> Capsule:
+def _open_file(path: Path, cache: Path, seen: fixity.Seen, progress: bag.Progress | None) -> Capsule:
     """A capsule in one file: checked where it is, then unpacked once for each content."""
     key = seen.key(path)
     if key is None:
-        found, key = fixity.archive_problems(path, seen)
+        found, key = fixity.archive_problems(path, seen, progress)
         demand(path, found)
     directory = cache / UNPACKED / key / f"{path.stem.removesuffix('.capsule')}.capsule"
     with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from recast_dm import reinterpret, store
 from recast_dm.capsule import Capsule, packing
 from recast_dm.capsule.capture import Contents, capture, refuse_foreign
 from recast_dm.cli import execution, options, view
-from recast_dm.engine.events import Observer
+from recast_dm.cli.progress import Shown
 from recast_dm.errors import StorageError
 from recast_dm.images import engine, platforms, sources
 from recast_dm.images.blobs import Blobs
@@ -50,9 +51,7 @@ class Preserved:
         return sum(file.stat().st_size for file in files)
 
 
-def preserve(
-    directory: Path, output: Path, settings: execution.Settings, asked: Asked, observer: Observer
-) -> Preserved:
+def preserve(directory: Path, output: Path, settings: execution.Settings, asked: Asked, observer: Shown) -> Preserved:
     """Captures an analysis. Its images come from where the user says, else from the runtime."""
     analysis = analyses.load(directory)
     if output.suffix not in packing.SUFFIXES:
@@ -61,13 +60,11 @@ def preserve(
     packing.refuse_foreign(output)
     with store.unfinished(output) as place:
         capsule = _capture(analysis, place / output.stem, settings, asked, observer)
-        packing.pack(capsule.path, output)
+        packing.pack(capsule.path, output, partial(observer.count, "packing"))
         return Preserved(output, capsule.manifest)
 
 
-def _capture(
-    analysis: Analysis, output: Path, settings: execution.Settings, asked: Asked, observer: Observer
-) -> Capsule:
+def _capture(analysis: Analysis, output: Path, settings: execution.Settings, asked: Asked, observer: Shown) -> Capsule:
     refuse_foreign(output, analysis.directory)
     initdata = reinterpret.example_inputs(analysis)
     runtime = execution.runtime_for(analysis.workflow, settings)
@@ -91,7 +88,7 @@ def _capture(
             allowed=asked.allowed,
         )
         try:
-            return capture(contents, output, view.say)
+            return capture(contents, output, view.say, observer.count)
         finally:
             if asked.performed:
                 options.link_latest(run_directory)

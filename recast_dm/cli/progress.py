@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from recast_dm.cli import view
 from recast_dm.engine import events
@@ -76,6 +76,16 @@ class State:
     hows: Counter[str] = field(default_factory=Counter)
     total: int = 0
     complete: bool = False
+    doing: str = ""
+    done: int = 0
+
+    def count(self, what: str, count: int) -> None:
+        """So many bytes more of something long that is no step."""
+        self.done = count + (self.done if what == self.doing else 0)
+        self.doing = what
+
+    def counted(self) -> str:
+        return f"{self.doing}: {view.size(self.done)}" if self.doing else ""
 
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.StepsPlanned):
@@ -85,6 +95,7 @@ class State:
             self.complete = event.complete
         elif isinstance(event, events.StepStarted):
             stage, now = self._stage(event.step), time.monotonic()
+            self.doing = ""
             stage.running[event.step] = now
             stage.began = stage.began or now
         elif isinstance(event, events.StepSaid):
@@ -186,6 +197,11 @@ class Lines:
             for text in texts:  # inside, so that no two lines change places
                 view.say(text)
 
+    def count(self, what: str, count: int) -> None:
+        """Something long that is no step has got on by so many bytes."""
+        with self._lock:
+            self._state.count(what, count)
+
     def _texts(self, event: events.Event) -> list[str]:
         again = event.how if isinstance(event, events.StepFinished) and event.how != "ran" else None
         if again:
@@ -226,6 +242,7 @@ class Lines:
         return text
 
     def _beat(self) -> None:
+        before = ""
         while not self._stop.wait(HEARTBEAT):
             with self._lock:
                 now = time.monotonic()
@@ -233,6 +250,10 @@ class Lines:
                     f"{step} {now - since:.0f} s" + (f" ({said[:60]})" if (said := self._state.last_line(step)) else "")
                     for step, since in self._state.running()
                 ]
+                counted = self._state.counted()
+                if not running and counted != before:
+                    running = [counted]
+                before = counted
                 if running:
                     view.say(f"  ...       {', '.join(running)}")
 
@@ -285,6 +306,10 @@ class Live:
         if isinstance(event, events.Warned):
             self._say(f"warning: {event.message}")
 
+    def count(self, what: str, count: int) -> None:
+        with self._lock:
+            self._state.count(what, count)
+
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
 
@@ -302,7 +327,9 @@ class Live:
                 [(stage.name, _numbers(stage, now), state.said.get(key, (None, ""))[1]) for key, stage in rows],
                 self._console.width,
             )
-            lines.append(f"{state.totals()} steps, {now - state.began:.0f} s")
+            lines.append(
+                ", ".join(filter(None, (f"{state.totals()} steps, {now - state.began:.0f} s", state.counted())))
+            )
         styles = ["bold", *[""] * (len(lines) - 2), "dim"]
         return Group(
             *(Text(line, style, no_wrap=True, overflow="crop") for line, style in zip(lines, styles, strict=True))
@@ -385,8 +412,14 @@ class Silent:
         if isinstance(event, events.Warned):
             view.say(f"warning: {event.message}")
 
+    def count(self, _what: str, _count: int) -> None:
+        return
 
-def observer(*, quiet: bool) -> Lines | Live | Silent:
+
+Shown: TypeAlias = Lines | Live | Silent
+
+
+def observer(*, quiet: bool) -> Shown:
     """The progress view for where stderr goes."""
     if quiet:
         return Silent()

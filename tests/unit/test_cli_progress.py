@@ -226,3 +226,35 @@ class TestQuestions:
             )
             told = {"do": "check the cards", "say": "enter the limit"}[name]
             assert (done.returncode, done.stderr.count(told)) == (code, 1), done.stderr
+
+
+class TestCounting:
+    """Long work that is no step: copying, hashing, packing."""
+
+    def test_what_goes_on_is_counted_until_a_step_starts(self):
+        state = progress.State()
+        assert state.counted() == ""
+        for what, count in (("copying", 5), ("hashing", 1_000_000), ("hashing", 2_000_000)):
+            state.count(what, count)
+        assert state.counted() == "hashing: 3 MB"
+        state.take(events.StepStarted(StepId("fit", 0), None, Path("log")))
+        assert state.counted() == ""
+
+    def test_lines_say_it_now_and_then_when_it_has_got_on(self, capsys, monkeypatch):
+        monkeypatch.setattr(progress, "HEARTBEAT", 0.02)
+        said = ""
+        with progress.Lines() as lines:
+            for line in ("  ...       packing: 10 B", "  ...       packing: 20 B"):
+                lines.count("packing", 10)
+                while line not in said:
+                    time.sleep(0.01)
+                    said += capsys.readouterr().err
+            time.sleep(0.1)
+        said += capsys.readouterr().err
+        assert said.splitlines() == ["  ...       packing: 10 B", "  ...       packing: 20 B"]
+
+    def test_the_table_says_it_below(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        live = progress.Live()
+        live.count("packing", 10)
+        assert str(live._draw().renderables[-1]).endswith(" s, packing: 10 B")
