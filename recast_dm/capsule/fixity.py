@@ -71,8 +71,8 @@ class Seen:
 
 
 def state(path: Path) -> State:
-    """What changes whenever a file does."""
-    status = path.lstat()
+    """What changes whenever a file does, also one that is named by a link."""
+    status = path.stat()
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 

@@ -21,6 +21,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -168,17 +169,21 @@ def one(seed: int) -> str | None:
             return wrong
         cache = place / "cache" if suffix or chance.random() < 0.5 else None
         _copy(kit.form(suffix), target)
+        named = target
+        if chance.random() < 0.1:
+            named = place / f"link{suffix}"
+            named.symlink_to(target.name)
         if cache and chance.random() < 0.25:
             time.sleep(2 * fixity.TICK / 1e9)
-            open_capsule(target, cache)
+            open_capsule(named, cache)
         times = {path: path.lstat() for path in [target, *target.rglob("*")]}
         what = _changed(kit, target, chance)
         for path, status in times.items():  # no tamper tells by its time alone
             if os.path.lexists(path):
                 os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
         missed = [
-            *(["check_bytes"] if not _found(target) else []),
-            *(["open_capsule"] if not _refused(target, cache) else []),
+            *(["check_bytes"] if not _found(named) else []),
+            *(["open_capsule"] if not _refused(named, cache) else []),
         ]
         return f"{what} of {target.name}: not found by {' and '.join(missed)}" if missed else None
 
@@ -758,7 +763,7 @@ def _rewritten(path: Path, chance: random.Random) -> str:
 def _zip(out: io.BytesIO, members: list[Any], way: str, chance: random.Random) -> None:
     odd = chance.randrange(len(members))
     method = chance.choice([zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2]) if way == "packed" else zipfile.ZIP_STORED
-    with zipfile.ZipFile(out, "w") as archive:
+    with zipfile.ZipFile(out, "w") as archive, warnings.catch_warnings(action="ignore"):
         for number, (name, data, executable) in enumerate(members):
             info = zipfile.ZipInfo(name)
             info.external_attr = (stat.S_IFREG | (0o755 if executable else 0o644)) << 16

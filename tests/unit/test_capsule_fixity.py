@@ -280,6 +280,18 @@ class TestRemembered:
         (after,) = fixity.hashed(large, seen=seen)
         assert after.sha256 == store.sha256_file(file) != before.sha256
 
+    def test_an_archive_that_is_named_by_a_link(self, toy_capsule, tmp_path, monkeypatch):
+        monkeypatch.setattr(fixity, "TICK", -1)
+        file, link = tmp_path / "x.zip", tmp_path / "link.zip"
+        packing.pack(toy_capsule.path, file)
+        link.symlink_to(file.name)
+        open_capsule(link, tmp_path / "cache")
+        with file.open("r+b") as opened:
+            opened.seek(2000)
+            opened.write(b"tampered")
+        with pytest.raises(IntegrityError):
+            open_capsule(link, tmp_path / "cache")
+
     def test_its_rows_are_taken_only_where_they_fit(self, large, tmp_path, monkeypatch):
         monkeypatch.setattr(fixity, "TICK", -1)
         seen = fixity.Seen(tmp_path / "seen")
