@@ -67,11 +67,19 @@ A step runs in its image with its own directory at /workdir and those of the ste
 /inputs/0, /inputs/1 and so on; it sees no network. unshare (util-linux) makes that without an engine, and as an
 ordinary user where the system lets users make namespaces.
 
+    mounted() {{  # DIRECTORY NUMBER PATH CONTENT: a small file that the step is to see at PATH
+      mkdir -p "$work/mounted/$1"
+      printf %s "$3" > "$work/mounted/$1/$2.path"; printf %s "$4" > "$work/mounted/$1/$2"
+    }}
     step() {{  # IMAGE DIRECTORY INPUTS COMMAND...
-      root=$work/$1; own=$work/run/$2; inputs=$3; shift 3
+      root=$work/$1; own=$work/run/$2; mounts=$work/mounted/$2; inputs=$3; shift 3
       mkdir -p "$own" "$root/workdir" "$root/scratch" "$root/tmp" "$root/dev" "$root/proc"
       n=0; for input in $inputs; do mkdir -p "$root/inputs/$n"; n=$((n + 1)); done
-      export root own inputs work
+      n=0; while [ -f "$mounts/$n" ]; do
+        path=$root$(cat "$mounts/$n.path"); mkdir -p "${{path%/*}}"; [ -e "$path" ] || : > "$path"
+        n=$((n + 1))
+      done
+      export root own mounts inputs work
       unshare --user --map-root-user --mount --net --pid --fork sh -euc '
         mount --rbind /dev "$root/dev"
         mount -t proc proc "$root/proc"
@@ -80,6 +88,10 @@ ordinary user where the system lets users make namespaces.
         n=0; for input in $inputs; do
           mount --bind "$work/run/$input" "$root/inputs/$n"
           mount -o remount,bind,ro "$root/inputs/$n"
+          n=$((n + 1))
+        done
+        n=0; while [ -f "$mounts/$n" ]; do
+          mount --bind "$mounts/$n" "$root$(cat "$mounts/$n.path")"
           n=$((n + 1))
         done
         cd "$root" && exec chroot . "$@"' sh "$@"
@@ -169,5 +181,9 @@ def _step(record: Mapping[str, Any], names: Mapping[str, str]) -> str:
     command = shlex.join([*words, "sh", "-c", body, "sh", *execution["argv"]])
     stdin = execution.get("stdin")
     told = f" <<'RERUN_END'\n{stdin.rstrip()}\nRERUN_END" if stdin else ""
-    lines = f"step {names[image]} {record['step']} {shlex.quote(places)} {command}{told}"
-    return "\n".join(f"    {line}" for line in lines.splitlines())
+    files = [
+        shlex.join(["mounted", record["step"], str(number), path, content])
+        for number, (path, content) in enumerate(sorted((execution.get("files") or {}).items()))
+    ]
+    lines = [*files, f"step {names[image]} {record['step']} {shlex.quote(places)} {command}{told}"]
+    return "\n".join(f"    {line}" for each in lines for line in each.split("\n"))

@@ -265,6 +265,7 @@ class Worker:
             "env": dict(job.env),
             "cwd": job.cwd,
             "places": {str(source): place for source, place in places.items()},
+            "files": dict(call.files or {}),
             "user": list(job.user) if prepared.image else None,
             "limits": {"cpus": job.limits.cpus, "memory": job.limits.memory, "pids": job.limits.pids}
             if prepared.image

@@ -124,21 +124,64 @@ class TestByHand:
     """RERUN.txt: tar, a shell and util-linux; none of our programs, no engine, no network."""
 
     def test_its_commands_give_the_captured_outputs(self, captured, tmp_path):
-        said = (captured / "RERUN.txt").read_text().splitlines()
-        script = tmp_path / "rerun.sh"
-        script.write_text("\n".join(line.removeprefix("    ") for line in said if line.startswith("    ")))
-        environment = {"PATH": os.environ["PATH"], "RERUN_WORK": str(tmp_path / "work")}
-        done = subprocess.run(
-            [*(["unshare"] if os.getuid() == 0 else ["unshare", "--map-root-user"]), "--net", "sh", script],
-            cwd=captured,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+        work = by_hand(captured, tmp_path)
+        expected = captured / "data/reference/limit/0/limit.json"
+        assert (work / "run/limit/0/limit.json").read_bytes() == expected.read_bytes()
+
+    def test_parameters_that_a_step_reads_from_a_file_are_there(self, docker, tmp_path):
+        analysis = tmp_path / "mounted"
+        analysis.mkdir()
+        (analysis / "recast.yml").write_text(
+            "name: mounted\nspec: {workflow: workflow.yml}\n"
+            'example_inputs: {default: {initdata: {masses: [10, 2.5], words: "it\'s\\ntwo lines"}}}\n'
         )
+        (analysis / "workflow.yml").write_text(MOUNTED)
+        done = recast("capture", analysis, "-o", tmp_path / "x.capsule", RECAST_DM_CACHE_DIR=str(tmp_path / "cache"))
         assert done.returncode == 0, done.stderr
-        found = tmp_path / "work/run/limit/0/limit.json"
-        assert found.read_bytes() == (captured / "data/reference/limit/0/limit.json").read_bytes()
+        work = by_hand(tmp_path / "x.capsule", tmp_path)
+        for number, mass in enumerate([10, 2.5]):
+            found = (work / f"run/say/{number}/said.json").read_bytes()
+            assert found == (tmp_path / f"x.capsule/data/reference/say/{number}/said.json").read_bytes()
+            assert json.loads(found) == {"mass": mass, "words": "it's\ntwo lines"}
+
+
+MOUNTED = """\
+stages:
+- name: say
+  dependencies: [init]
+  scheduler:
+    scheduler_type: multistep-stage
+    parameters:
+      mass: {step: init, output: masses}
+      words: {step: init, output: words}
+      said: '{workdir}/said.json'
+    scatter: {method: zip, parameters: [mass]}
+    step:
+      process: {process_type: string-interpolated-cmd, cmd: 'cat /settings/here/point.json > {said}'}
+      environment:
+        environment_type: docker-encapsulated
+        image: recast-dm/toy
+        imagetag: '1.0'
+        par_mounts: [{mountpath: /settings/here/point.json, jqscript: '{mass, words}'}]
+      publisher: {publisher_type: interpolated-pub, publish: {said: '{workdir}/said.json'}}
+"""
+
+
+def by_hand(capsule: Path, place: Path) -> Path:
+    """Runs RERUN.txt as it stands. Gives where it worked."""
+    said = (capsule / "RERUN.txt").read_text().split("\n")
+    script = place / "rerun.sh"
+    script.write_text("\n".join(line.removeprefix("    ") for line in said if line.startswith("    ")))
+    done = subprocess.run(
+        [*(["unshare"] if os.getuid() == 0 else ["unshare", "--map-root-user"]), "--net", "sh", script],
+        cwd=capsule,
+        env={"PATH": os.environ["PATH"], "RERUN_WORK": str(place / "work")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return place / "work"
 
 
 class TestVerify:

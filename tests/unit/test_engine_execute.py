@@ -731,6 +731,7 @@ class TestPublished:
         assert (target, json.loads(source.read_text()), job.cwd) == ("/cfg.json", {"m": 5}, "/opt")
         assert source.stat().st_mode & 0o222 == 0
         assert [f["path"] for f in finished.records[0].document()["outputs"]] == ["out"]
+        assert finished.records[0].execution["files"] == {"/cfg.json": source.read_text()}
 
 
 class TestPeople:
