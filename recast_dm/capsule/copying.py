@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import store
-from recast_dm.capsule import archive, bag, fixity, layout, packing, target
+from recast_dm.capsule import bag, fixity, layout, packing, target
+from recast_dm.capsule.onefile import archive
 from recast_dm.capsule.opening import VERIFIED, demand
 from recast_dm.errors import UsageError, storage_error
 from recast_dm.images.blobs import Blobs

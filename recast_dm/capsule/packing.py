@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from recast_dm import schemas, store
-from recast_dm.capsule import archive, bag, layout
-from recast_dm.capsule.archive import INCOMPLETE, NO_CAPSULE, SUFFIXES, Archive, Form, Progress, is_archive
-from recast_dm.capsule.members import Member, Names, Refused
+from recast_dm.capsule import bag, layout
+from recast_dm.capsule.onefile import archive
+from recast_dm.capsule.onefile.archive import INCOMPLETE, NO_CAPSULE, SUFFIXES, Archive, Form, Progress, is_archive
+from recast_dm.capsule.onefile.members import Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 
 __all__ = ["SUFFIXES", "Archive", "checked_manifest", "is_archive", "is_capsule", "pack", "read_file", "read_manifest"]

@@ -12,7 +12,7 @@ from recast_dm.cli import chosen, described, options, view
 from recast_dm.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from recast_dm.capsule.listing import Listed, Place
+    from recast_dm.capsule.catalogue.listing import Listed, Place
     from recast_dm.spec.remote import Fetch
 
 app = typer.Typer(help="The capsules and analyses known here.", no_args_is_help=True, rich_markup_mode=None)
@@ -35,11 +35,11 @@ def add(
       recast-dm catalogue add my-search.capsule specs/
       recast-dm catalogue add https://example.org/capsules/list.yml --allow-remote
     """
-    from recast_dm.capsule import catalogue, places
+    from recast_dm.capsule.catalogue import entries, places
 
     fetch = options.fetcher(allow_remote)
     found = [each for word in words for each in places.expand(word, fetch)]
-    new = catalogue.add(options.DEFAULTS.catalogue, found)
+    new = entries.add(options.DEFAULTS.catalogue, found)
     if json:
         added = [
             {
@@ -80,7 +80,7 @@ def ls(
       recast-dm catalogue ls
       recast-dm catalogue ls pythia8 ok --json
     """
-    from recast_dm.capsule import listing
+    from recast_dm.capsule.catalogue import listing
 
     found = [each for each in chosen.known() if listing.matches(each, words or ())]
     if json:
@@ -140,8 +140,8 @@ def describe(name: Name, json: options.Json = False) -> None:
     """
     from pathlib import Path
 
-    from recast_dm.capsule import listing
-    from recast_dm.capsule.about import details
+    from recast_dm.capsule.catalogue import listing
+    from recast_dm.capsule.catalogue.about import details
 
     things = chosen.known()
     thing = listing.find(things, name)
@@ -173,7 +173,7 @@ def check(
       recast-dm catalogue check
       recast-dm catalogue check my-search --json
     """
-    from recast_dm.capsule import listing
+    from recast_dm.capsule.catalogue import listing
 
     things = chosen.known()
     named = [(listing.find(things, name), name) for name in names or ()]
@@ -195,14 +195,14 @@ def check(
 
 def _check(place: Place, fetch: Fetch | None) -> dict[str, Any]:
     """Checks one place, and keeps what was found."""
-    from recast_dm.capsule import catalogue, checking
+    from recast_dm.capsule.catalogue import checking, entries
 
     if place.state == "remote":
         return {"check": None, "skipped": "it lies on a server"}
     outcome = checking.check(place.place, fetch, options.cache())
     if outcome.check is None:
         return {"check": None, "skipped": outcome.skipped}
-    catalogue.record(options.DEFAULTS.catalogue, place.place, outcome.check, outcome.about)
+    entries.record(options.DEFAULTS.catalogue, place.place, outcome.check, outcome.about)
     return {"check": outcome.check.document(), "skipped": None}
 
 
@@ -226,11 +226,11 @@ def rm(
       recast-dm catalogue rm my-search
       recast-dm catalogue rm /data/my-search.capsule --json
     """
-    from recast_dm.capsule import catalogue, listing
+    from recast_dm.capsule.catalogue import entries, listing
 
     things = chosen.known()
     gone = [place for name in names for place in listing.own_places(listing.find(things, name), name)]
-    catalogue.remove(options.DEFAULTS.catalogue, gone)
+    entries.remove(options.DEFAULTS.catalogue, gone)
     if json:
         view.document({"schema": "recast-dm/catalogue-rm/1", "forgotten": gone})
         return

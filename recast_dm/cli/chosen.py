@@ -12,7 +12,7 @@ from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
     from recast_dm.capsule import Capsule
-    from recast_dm.capsule.listing import Listed
+    from recast_dm.capsule.catalogue.listing import Listed
     from recast_dm.engine.history import Run, StepHistory
 
 LATEST = options.RUNS / "latest"
@@ -101,9 +101,9 @@ def specification(source: str) -> str:
 
 def known() -> list[Listed]:
     """Everything that the user's catalogue and RECAST's directories name."""
-    from recast_dm.capsule import catalogue, listing
+    from recast_dm.capsule.catalogue import entries, listing
 
-    return listing.listed(catalogue.load(options.DEFAULTS.catalogue), options.DEFAULTS.recast_catalogues)
+    return listing.listed(entries.load(options.DEFAULTS.catalogue), options.DEFAULTS.recast_catalogues)
 
 
 def _known_as(name: str) -> str:
@@ -119,7 +119,7 @@ def subject(name: str) -> str:
 
     A name that nobody knows is given back, for whoever opens it to say what is wrong, unless the catalogue has others.
     """
-    from recast_dm.capsule import listing
+    from recast_dm.capsule.catalogue import listing
     from recast_dm.spec import remote
 
     if remote.is_remote(name) or _exists(name) or _exists(name.rpartition("#")[0]):

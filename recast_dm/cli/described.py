@@ -10,8 +10,8 @@ from recast_dm.cli import view
 from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
-    from recast_dm.capsule.about import Details
-    from recast_dm.capsule.listing import Listed
+    from recast_dm.capsule.catalogue.about import Details
+    from recast_dm.capsule.catalogue.listing import Listed
 
 
 def rows(thing: Listed, told: Details | None) -> list[tuple[str, str]]:
@@ -82,7 +82,7 @@ def commands(known: Sequence[Listed], thing: Listed, told: Details | None) -> li
 
 def _name(known: Sequence[Listed], thing: Listed) -> str:
     """What it can be called by: its name, where that means no other."""
-    from recast_dm.capsule import listing
+    from recast_dm.capsule.catalogue import listing
 
     try:
         named = listing.find(known, thing.about.name)

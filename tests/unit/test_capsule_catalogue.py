@@ -13,8 +13,9 @@ from preserving import capture
 from workbench import TOY_IMAGE
 
 from recast_dm import schemas
-from recast_dm.capsule import catalogue, checking, listing, packing, places
-from recast_dm.capsule.about import About, about, details
+from recast_dm.capsule import packing
+from recast_dm.capsule.catalogue import checking, entries, listing, places
+from recast_dm.capsule.catalogue.about import About, about, details
 from recast_dm.errors import IntegrityError, RecastError, StorageError, UsageError
 from recast_dm.images.fake import FakeSource
 from recast_dm.spec import remote
@@ -72,11 +73,11 @@ def write(place: Path, content: str) -> Path:
 
 
 def entered(file: Path, *words: object, fetch: remote.Fetch | None = None) -> list[str]:
-    return catalogue.add(file, [each for word in words for each in places.expand(str(word), fetch)])
+    return entries.add(file, [each for word in words for each in places.expand(str(word), fetch)])
 
 
 def known(file: Path, *recast: Path) -> list[listing.Listed]:
-    return listing.listed(catalogue.load(file), recast)
+    return listing.listed(entries.load(file), recast)
 
 
 def states(file: Path, *recast: Path) -> dict[str, str]:
@@ -88,7 +89,7 @@ def checked(file: Path) -> None:
         for place in each.places:
             outcome = checking.check(place.place)
             if outcome.check:
-                catalogue.record(file, place.place, outcome.check, outcome.about)
+                entries.record(file, place.place, outcome.check, outcome.about)
 
 
 def server_of(files: Mapping[str, str | bytes]) -> remote.Fetch:
@@ -303,7 +304,7 @@ class TestStates:
         shutil.move(capsule.with_name("away"), capsule)
         assert states(file) == {"toy": "ok"}
         (thing,) = known(file)
-        catalogue.remove(file, listing.own_places(thing, "toy"))
+        entries.remove(file, listing.own_places(thing, "toy"))
         assert known(file) == []
         assert capsule.is_dir()
 
@@ -457,7 +458,7 @@ class TestFind:
 def add_many(file: Path, number: int) -> None:
     for n in range(10):
         place = f"https://example.org/{number}/{n}.capsule.zip"
-        catalogue.add(file, [places.Found(place, About(kind="unknown", name=f"{number}-{n}"))])
+        entries.add(file, [places.Found(place, About(kind="unknown", name=f"{number}-{n}"))])
 
 
 class TestFile:
@@ -470,7 +471,7 @@ class TestFile:
         for worker in workers:
             worker.join()
         assert [worker.exitcode for worker in workers] == [0] * 4
-        assert len(catalogue.load(file).entries) == 40
+        assert len(entries.load(file).entries) == 40
 
     @pytest.mark.parametrize(
         "content", ["{", "[]", "{}", '{"schema": "recast-dm/catalogue/2"}', '{"schema": "recast-dm/catalogue/1"}']
@@ -490,12 +491,12 @@ class TestFile:
 
         monkeypatch.setattr("os.fsync", full)
         with pytest.raises(StorageError):
-            catalogue.remove(file, [str(capsule)])
+            entries.remove(file, [str(capsule)])
         assert file.read_bytes() == before
         assert sorted(path.name for path in file.parent.iterdir()) == [".catalogue.json.lock", "catalogue.json"]
 
     def test_nothing_is_written_where_nothing_changes(self, file):
-        catalogue.remove(file, ["nothing"])
+        entries.remove(file, ["nothing"])
         assert not file.exists()
 
     def test_a_place_for_it_that_cannot_be(self, tmp_path, capsule):

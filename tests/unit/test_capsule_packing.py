@@ -23,8 +23,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recast_dm.capsule import as_tar, as_zip, packing
-from recast_dm.capsule.members import MAX_MEMBERS, Bytes, Member
+from recast_dm.capsule import packing
+from recast_dm.capsule.onefile import as_tar, as_zip
+from recast_dm.capsule.onefile.members import MAX_MEMBERS, Bytes, Member
 from recast_dm.capsule.verify import check_bytes
 from recast_dm.errors import IntegrityError, StorageError, UsageError
 

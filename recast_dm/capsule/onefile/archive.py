@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
 
 from recast_dm import store
-from recast_dm.capsule import as_tar, as_zip
-from recast_dm.capsule.members import Bytes, Member, Names, Refused
+from recast_dm.capsule.onefile import as_tar, as_zip
+from recast_dm.capsule.onefile.members import Bytes, Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 
 SUFFIXES = {".zip": as_zip, ".tar": as_tar}

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from recast_dm.capsule import places
-from recast_dm.capsule.about import KINDS, About, about
-from recast_dm.capsule.catalogue import Catalogue, Check, Entry
-from recast_dm.capsule.places import Found
+from recast_dm.capsule.catalogue import places
+from recast_dm.capsule.catalogue.about import KINDS, About, about
+from recast_dm.capsule.catalogue.entries import Catalogue, Check, Entry
+from recast_dm.capsule.catalogue.places import Found
 from recast_dm.config import RECAST_CATALOGUES
 from recast_dm.errors import RecastError, UsageError
 from recast_dm.spec import remote

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from recast_dm.capsule import layout, packing
-from recast_dm.capsule.about import About, about, has_manifest, of_recast
+from recast_dm.capsule.catalogue.about import About, about, has_manifest, of_recast
 from recast_dm.errors import RecastError, UsageError
 from recast_dm.spec import analysis, inputs, remote, text
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import schemas, store
-from recast_dm.capsule.about import About
-from recast_dm.capsule.places import Found
+from recast_dm.capsule.catalogue.about import About
+from recast_dm.capsule.catalogue.places import Found
 from recast_dm.errors import IntegrityError, storage_error
 
 SCHEMA = "recast-dm/catalogue/1"

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from recast_dm.capsule.members import Bytes, Member, Refused, decoded
+from recast_dm.capsule.onefile.members import Bytes, Member, Refused, decoded
 
 MAGIC = b"PK\3\4"
 MAGIC_AT = 0

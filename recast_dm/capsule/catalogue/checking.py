@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recast_dm.capsule.about import About, about, is_on_server, manifest_of
-from recast_dm.capsule.catalogue import Check, now
+from recast_dm.capsule.catalogue.about import About, about, is_on_server, manifest_of
+from recast_dm.capsule.catalogue.entries import Check, now
 from recast_dm.capsule.verify import check_bytes
 from recast_dm.errors import RecastError, RemoteError
 from recast_dm.spec import check as specification

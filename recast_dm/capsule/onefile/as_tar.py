@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 
-from recast_dm.capsule.members import MAX_NAME, Bytes, Member, Refused, decoded
+from recast_dm.capsule.onefile.members import MAX_NAME, Bytes, Member, Refused, decoded
 
 MAGIC = b"ustar"
 MAGIC_AT = 257
