@@ -103,6 +103,26 @@ def _encoded(path: str) -> str:
     return path.replace("%", "%25").replace("\n", "%0A").replace("\r", "%0D")
 
 
+def name_problem(path: str) -> str | None:
+    """Why a manifest could not hold a path in a form that every program reads alike; None where it can.
+
+    BagIt writes `%` as `%25`; sha512sum takes that for the name. bagit.py cuts lines at every kind of line end, and
+    spaces off their ends.
+
+    >>> name_problem("data/cut at 50 %"), name_problem("data/naïve cut.txt")
+    ('has a % in its name', None)
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "has a name that is not UTF-8"
+    if "%" in path:
+        return "has a % in its name"
+    if len(path.splitlines()) > 1 or path != path.strip():
+        return "has a line end, or a space at the end, in its name"
+    return None
+
+
 def info(entries: Sequence[Entry], fields: Mapping[str, str]) -> bytes:
     """bag-info.txt: what the fields say, and the payload's bytes and files."""
     payload = [entry for entry in entries if entry.path.startswith(PAYLOAD)]

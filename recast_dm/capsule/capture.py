@@ -7,7 +7,7 @@ import getpass
 import platform
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -134,9 +134,18 @@ def _demand_committed(found: source.Source | None, strict: bool, note: Callable[
 def _files(analysis: Analysis) -> tuple[tuple[str, Path], ...]:
     """The files of an analysis that are captured. Raises UsageError for what cannot be."""
     try:
-        return tuple(store.walk(analysis.directory, IGNORED))
+        found = tuple(store.walk(analysis.directory, IGNORED))
     except IntegrityError as error:
         raise UsageError(f"the analysis cannot be captured: {error.message}", hint=error.hint) from None
+    _demand_names((relative for relative, _ in found), "give the file another name")
+    return found
+
+
+def _demand_names(paths: Iterable[str], hint: str) -> None:
+    """Raises UsageError for a file that sha512sum, or another program for bags, would not find."""
+    for path in paths:
+        if problem := bag.name_problem(path):
+            raise UsageError(f"{path!r} {problem}: other programs could not check the capsule", hint=hint)
 
 
 def _write_workflow(analysis: Analysis, root: Path) -> None:
@@ -214,6 +223,7 @@ def _write_crate(
 
 def _write_reference(reference: Reference, root: Path) -> None:
     """The run: what it gave, what it is compared by, and how it went."""
+    _demand_names(reference.outputs, "let the step give it another name, or leave it out of `reference` in recast.yml")
     for output in reference.outputs:
         _keep(reference.directory / output, root / layout.REFERENCE / output)
     for name, file in reference.likelihood.items():

@@ -98,6 +98,14 @@ class TestCapture:
         assert capture(toy_copy, tmp_path / "x.capsule").digest != first.digest
         assert litter(tmp_path) == []
 
+    def test_every_name_that_a_bag_can_hold_is_found_by_others(self, toy_copy, capture, tmp_path):
+        for name in ("naïve cut.txt", " a", "back\\slash", "-rf", "a:b", "*", "a\tb"):
+            (toy_copy / "data" / name).touch()
+        place = capture(toy_copy, tmp_path / "x.capsule").path
+        check = ["sha512sum", "--check", "--quiet", "tagmanifest-sha512.txt", "manifest-sha512.txt"]
+        subprocess.run(check, cwd=place, check=True)
+        subprocess.run([sys.executable, "-m", "bagit", "--quiet", "--validate", "."], cwd=place, check=True)
+
     def test_caches_of_programs_are_left_out(self, toy_copy, capture, tmp_path):
         first = capture(toy_copy, tmp_path / "a.capsule")
         (toy_copy / "data/__pycache__").mkdir()
@@ -133,6 +141,13 @@ class TestRefused:
         assert "copy what the link points to" in (caught.value.hint or "")
         assert not (tmp_path / "x.capsule").exists()
         assert litter(tmp_path) == []
+
+    @pytest.mark.parametrize("name", ["50%.txt", "a\nb", "a\rb", "a\u2028b", "a ", "b\udcff"])
+    def test_names_that_other_programs_for_bags_would_not_find(self, toy_copy, capture, tmp_path, name):
+        (toy_copy / "data" / name).touch()
+        with pytest.raises(UsageError, match="other programs could not check the capsule"):
+            capture(toy_copy, tmp_path / "x.capsule")
+        assert not (tmp_path / "x.capsule").exists()
 
     def test_a_missing_image(self, toy_copy, tmp_path):
         with pytest.raises(ToolMissing, match=r"no source has the image recast-dm/toy:1.0"):
