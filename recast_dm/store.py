@@ -17,9 +17,8 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -234,16 +233,18 @@ def init_tree(root: Path) -> Tree:
     return _tree(files)
 
 
-def walk(root: Path, ignored: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+def walk(root: Path, left_out: Callable[[Path], bool] = lambda _: False) -> Iterator[tuple[str, Path]]:
     """Every file below a directory, sorted; links, special files and closed directories raise IntegrityError.
 
-    Names that match one of the patterns `ignored`, and what lies below such directories, are left out.
+    What is `left_out` is passed over, with all that lies below it.
     """
     for directory, names, files in os.walk(root, onerror=_unlisted):
-        names[:] = sorted(name for name in names if not _matches(name, ignored))
-        found = [*files, *(name for name in names if (Path(directory) / name).is_symlink())]
-        for name in sorted(name for name in found if not _matches(name, ignored)):
-            path = Path(directory) / name
+        place = Path(directory)
+        names[:] = sorted(name for name in names if not left_out(place / name))
+        found = [*files, *(name for name in names if (place / name).is_symlink())]
+        for path in (place / name for name in sorted(found)):
+            if left_out(path):
+                continue
             relative = str(path.relative_to(root))
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise IntegrityError(
@@ -251,10 +252,6 @@ def walk(root: Path, ignored: Collection[str] = ()) -> Iterator[tuple[str, Path]
                     hint="outputs and inputs are regular files; copy what the link points to",
                 )
             yield relative, path
-
-
-def _matches(name: str, patterns: Collection[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _unlisted(error: OSError) -> None:

@@ -18,14 +18,13 @@ import yaml
 
 from recast_dm import __version__, store
 from recast_dm.capsule import bag, citation, crate, gates, inputs, instructions, layout, source, target
+from recast_dm.capsule.gates.files import is_left_out
 from recast_dm.capsule.opening import Capsule, open_capsule
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.images import layout as image_layout
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
 from recast_dm.spec.analysis import Analysis, rules_of
-
-IGNORED = ("__pycache__", ".git", "*.pyc", ".pytest_cache", ".ipynb_checkpoints")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +133,7 @@ def _demand_committed(found: source.Source | None, strict: bool, note: Callable[
 def _files(analysis: Analysis) -> tuple[tuple[str, Path], ...]:
     """The files of an analysis that are captured. Raises UsageError for what cannot be."""
     try:
-        found = tuple(store.walk(analysis.directory, IGNORED))
+        found = tuple(store.walk(analysis.directory, is_left_out))
     except IntegrityError as error:
         raise UsageError(f"the analysis cannot be captured: {error.message}", hint=error.hint) from None
     _demand_names((relative for relative, _ in found), "give the file another name")

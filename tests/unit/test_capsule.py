@@ -112,6 +112,15 @@ class TestCapture:
         (toy_copy / "data/__pycache__/toy.pyc").touch()
         assert capture(toy_copy, tmp_path / "b.capsule").digest == first.digest
 
+    def test_runs_that_were_made_in_the_directory_are_left_out(self, toy_copy, capture, tmp_path):
+        first = capture(toy_copy, tmp_path / "a.capsule")
+        run = toy_copy / "build/runs/one"
+        (run / ".records").mkdir(parents=True)
+        (run / "run.json").write_text("{}")
+        (run / "log.yml").write_text("password: hunter2hunter2")
+        (toy_copy / "build/runs/latest").symlink_to("one")
+        assert capture(toy_copy, tmp_path / "b.capsule").digest == first.digest
+
 
 class TestRefused:
     @pytest.mark.parametrize("kind", ["file", "directory"])
