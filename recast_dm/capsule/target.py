@@ -11,9 +11,17 @@ from recast_dm import store
 from recast_dm.capsule import layout, packing
 from recast_dm.errors import UsageError, storage_error
 
+PACKED = (".7z", ".bz2", ".gz", ".tgz", ".txz", ".xz", ".zst", ".ZIP", ".TAR")
+"""Suffixes of archives that a capsule has no form for: a directory of such a name would surprise everybody."""
+
 
 def refuse_foreign(target: Path) -> None:
     """Only a capsule, or an empty place, is overwritten. Raises UsageError."""
+    if target.suffix in PACKED:
+        raise UsageError(
+            f"{target}: a capsule is a directory, or one file that ends with .zip or .tar",
+            hint="choose one of them; image layers are compressed already",
+        )
     if not target.is_dir():
         packing.refuse_foreign(target)
     elif any(target.iterdir()) and not (target / layout.MANIFEST).is_file():

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def capture(
     ctx: typer.Context,
     analysis: Annotated[
-        str | None, typer.Argument(metavar="ANALYSIS", help="A directory with a recast.yml.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="ANALYSIS", help="A directory with a recast.yml; or a name of the catalogue.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -65,7 +68,7 @@ def capture(
     if trace or again:
         tracing.trace([*([analysis] if analysis else []), *ctx.args], output, again or (), json=json)
         return
-    directory, output = tracing.untraced(analysis, output, ctx.args)
+    word, output = tracing.untraced(analysis, output, ctx.args)
     from recast_dm.cli import preserving, progress
     from recast_dm.cli.execution import Settings
 
@@ -80,7 +83,7 @@ def capture(
         by_reference=options.size(by_reference, "--by-reference"),
     )
     with progress.observer(quiet=quiet) as observer:
-        found = preserving.preserve(directory, output, settings, asked, observer)
+        found = preserving.preserve(preserving.directory_of(word), output, settings, asked, observer)
     _show(found, json=json)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from recast_dm import reinterpret, store
 from recast_dm.capsule import Capsule, packing
 from recast_dm.capsule.capture import Contents, capture, refuse_foreign
-from recast_dm.cli import execution, options, view
+from recast_dm.cli import chosen, execution, options, view
 from recast_dm.cli.progress import Shown
-from recast_dm.errors import StorageError
+from recast_dm.errors import StorageError, UsageError
 from recast_dm.images import engine, platforms, sources
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
@@ -49,6 +49,21 @@ class Preserved:
         """In bytes."""
         files = [self.path] if self.path.is_file() else [file for _, file in store.walk(self.path)]
         return sum(file.stat().st_size for file in files)
+
+
+def directory_of(word: str) -> Path:
+    """The directory of the analysis that a word means: a path, its recast.yml, or a name of the catalogue."""
+    place = Path(chosen.subject(word))
+    if packing.is_capsule(place):
+        raise UsageError(
+            f"{place} is a capsule already", hint="`recast-dm cp` copies it; name the directory of an analysis"
+        )
+    if place.name == analyses.MANIFEST and place.is_file():
+        return place.parent
+    if not place.is_dir():
+        what = "is not a directory" if place.exists() else "does not exist"
+        raise UsageError(f"{place} {what}", hint=f"name a directory with a {analyses.MANIFEST}")
+    return place
 
 
 def preserve(directory: Path, output: Path, settings: execution.Settings, asked: Asked, observer: Shown) -> Preserved:

@@ -22,7 +22,7 @@ Again = Annotated[
 ]
 
 
-def untraced(analysis: str | None, output: Path | None, more: Sequence[str]) -> tuple[Path, Path]:
+def untraced(analysis: str | None, output: Path | None, more: Sequence[str]) -> tuple[str, Path]:
     """What a capture without a trace needs. Raises UsageError."""
     if analysis is None:
         raise UsageError("Missing argument 'ANALYSIS'.", hint="`recast-dm capture --help` lists what it takes")
@@ -30,7 +30,7 @@ def untraced(analysis: str | None, output: Path | None, more: Sequence[str]) -> 
         raise UsageError(f"Got unexpected extra arguments ({' '.join(more)})", hint="a command to trace needs --trace")
     if output is None:
         raise UsageError("Missing option '-o' / '--output'.", hint="`recast-dm capture --help` lists what it takes")
-    return Path(analysis), output
+    return analysis, output
 
 
 def trace(command: Sequence[str], output: Path | None, again: Sequence[str], *, json: bool) -> None:

@@ -105,7 +105,7 @@ class TestErrors:
         (["rerun", "no.capsule"], 2, "usage"),
         (["rerun", "no.capsule", "--model", "spin1-axial", "--set", "m_med"], 2, "usage"),
         (["models", "describe", "spin1-axail"], 2, "usage"),
-        (["capture", "nowhere", "-o", "x.capsule"], 3, "invalid-spec"),
+        (["capture", "nowhere", "-o", "x.capsule"], 2, "usage"),
         (["capture", "nowhere"], 2, "usage"),
     )
 
@@ -208,6 +208,23 @@ class TestVerbs:
         code, _, err = cli(*words)
         assert code == 2
         assert "exists and is not a capsule" in err
+
+    def test_capture_takes_what_run_takes_for_an_analysis(self, cli, fake, toy_directory):
+        assert cli("catalogue", "add", str(toy_directory))[0] == 0
+        for word in ("toy", str(toy_directory / "recast.yml")):
+            assert cli("capture", word, "-o", "x.capsule", "--no-run", "--quiet")[0] == 0
+        for word, message in (
+            ("x.capsule", "x.capsule is a capsule already"),
+            (str(toy_directory / "steps.yml"), "is not a directory"),
+        ):
+            code, _, err = cli("capture", word, "-o", "y.capsule", "--no-run", "--quiet")
+            assert (code, message in err) == (2, True)
+
+    @pytest.mark.parametrize("name", ["x.capsule.tgz", "x.capsule.tar.gz", "x.ZIP"])
+    def test_a_capsule_has_no_other_form(self, cli, fake, toy_directory, name):
+        code, _, err = cli("capture", str(toy_directory), "-o", name, "--no-run", "--quiet")
+        assert (code, "one file that ends with .zip or .tar" in err) == (2, True)
+        assert not Path(name).exists()
 
     def test_capture_answers_with_a_document(self, cli, fake, toy_directory):
         code, out, err = cli("capture", str(toy_directory), "-o", "toy.capsule", "--json", "--quiet")
