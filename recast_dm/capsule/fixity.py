@@ -97,6 +97,11 @@ def members(path: Path) -> Iterator[list[bag.Member]]:
             yield members_of(archive)
 
 
+def told(error: RecastError) -> str:
+    """What is wrong, and what to do about it, in one line."""
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
 def archive_problems(
     path: Path, seen: Seen | None = None, progress: bag.Progress | None = None
 ) -> tuple[list[str], str]:
@@ -117,7 +122,7 @@ def archive_problems(
             tags = {name: _start(partial(archive.open, name)) for name in COMPARED if name in archive.members}
             top = archive.top
     except IntegrityError as error:
-        return [error.message], ""
+        return [told(error)], ""
     found = of_entries(entries, tags, manifest)
     if top != packing.top_of(manifest):
         found.append(f"its one directory is {top[:100]!r}, not {packing.top_of(manifest)!r}")
@@ -147,7 +152,7 @@ def problems(
         tags = {path: _start(bag.member(root, path).open) for path in COMPARED if (root / path).is_file()}
         hollow = [f"{path} is an empty directory: it was added" for path in _hollow(root)]
     except IntegrityError as error:
-        return [error.message]
+        return [told(error)]
     except OSError as error:
         return [f"{error.filename} cannot be read: {error.strerror}"]
     return of_entries(entries, tags, manifest) + hollow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeAlias
 from recast_dm import schemas
 from recast_dm.capsule import bag, fixity, layout, packing
 from recast_dm.capsule.opening import VERIFIED, of_manifest
-from recast_dm.errors import IntegrityError, RecastError
+from recast_dm.errors import IntegrityError, RecastError, UsageError
 from recast_dm.images.layout import Layout, read
 
 
@@ -42,7 +43,7 @@ def check_bytes(path: Path, cache: Path | None = None, progress: bag.Progress | 
     except RecastError as error:
         if error.exit_code != 5:  # what is damaged is a finding, what is not there an error
             raise
-        return Check("bytes", "", (error.message,))
+        return Check("bytes", "", (fixity.told(error),))
     if path.is_dir():
         problems = fixity.problems(path, manifest, seen=seen, anew=True, progress=progress)
     else:
@@ -50,13 +51,26 @@ def check_bytes(path: Path, cache: Path | None = None, progress: bag.Progress | 
     return Check("bytes", _counted(path, manifest), tuple(problems))
 
 
+def read_digest(text: str) -> str:
+    """A digest as a user gives it, in the one form that it has here. Raises UsageError.
+
+    >>> read_digest("SHA256:" + 63 * "0" + "A")[-4:]
+    '000a'
+    """
+    word = text.strip().lower().removeprefix("sha256:")
+    if not re.fullmatch("[0-9a-f]{64}", word):
+        raise UsageError(
+            f"{text!r} is no digest of a capsule", hint="give all of it: sha256: and 64 hexadecimal digits"
+        )
+    return f"sha256:{word}"
+
+
 def check_digest(manifest: Mapping[str, Any], expected: str | None) -> Check:
-    """The digest, beside the one that the user has from elsewhere."""
+    """The digest, beside the one that the user has from elsewhere (as `read_digest` gives it)."""
     found = f"sha256:{manifest['digest']}"
     if expected is None:
         return Check("digest", f"{found}, which nobody else has confirmed (--digest)")
-    wanted = expected if ":" in expected else f"sha256:{expected}"
-    return Check("digest", found, () if wanted == found else (f"it is not {wanted}: this is another capsule",))
+    return Check("digest", found, () if expected == found else (f"it is not {expected}: this is another capsule",))
 
 
 def check_structure(path: Path, manifest: Mapping[str, Any]) -> tuple[Check, ...]:

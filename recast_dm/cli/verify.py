@@ -43,6 +43,7 @@ def verify(
     from recast_dm.capsule import packing
     from recast_dm.capsule import verify as verification
 
+    wanted = None if digest is None else verification.read_digest(digest)
     capsule = Path(chosen.subject(str(capsule)))
     depth = "bytes" if only_bytes else "rerun" if rerun else "default"
     checks = [_hashed(capsule, quiet=quiet)]
@@ -50,12 +51,17 @@ def verify(
     found: dict[str, Any] = {}
     if checks[0].ok:
         found = packing.read_manifest(capsule)
-        checks.append(verification.check_digest(found, digest))
+        checks.append(verification.check_digest(found, wanted))
     if all(check.ok for check in checks):
         checks += verification.check_structure(capsule, found)
     if all(check.ok for check in checks) and not only_bytes:
         from recast_dm.cli import execution
 
+        if rerun and not found.get("reference", {}).get("made"):
+            raise UsageError(
+                f"{capsule} is sound, but was captured without a run: there is nothing to compare a rerun with",
+                hint="leave out --rerun; `recast-dm run` runs it",
+            )
         opened = chosen.capsule(capsule)
         assert opened is not None  # noqa: S101  # it was read above
         settings = execution.Settings(
@@ -91,9 +97,6 @@ def _executed(
             checks.append(starting.check_images(capsule, engine, observer))
         if not rerun or not all(check.ok for check in checks):
             return checks, ()
-        if not capsule.manifest.get("reference", {}).get("made"):
-            nothing = "it was captured without a run: there is nothing to compare with"
-            return [*checks, verification.Check("rerun", "", (nothing,))], ()
         directory = options.run_directory(settings.workdir)
         subject = execution.complete(reinterpret.of_capsule(capsule), directory / INIT_FILES, places)
         try:

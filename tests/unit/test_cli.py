@@ -199,6 +199,30 @@ class TestVerbs:
         ]
         assert not list(tmp_path.rglob("capsules"))
 
+    def test_a_rerun_without_anything_to_compare_with_says_nothing_against_the_capsule(self, cli, fake, toy_directory):
+        assert cli("capture", str(toy_directory), "-o", "x.capsule", "--no-run", "--quiet")[0] == 0
+        code, out, err = cli("verify", "x.capsule", "--rerun", "--quiet")
+        assert (code, out) == (2, "")
+        assert "x.capsule is sound, but was captured without a run" in err
+
+    def test_a_digest_that_is_none_says_nothing_against_the_capsule(self, cli, fake, toy_directory):
+        assert cli("capture", str(toy_directory), "-o", "x.capsule", "--no-run", "--quiet")[0] == 0
+        digest = json.loads(cli("verify", "x.capsule", "--bytes", "--json")[1])["digest"]
+        for wrong in ("", "57c0", f"sha512:{digest}"):
+            code, _, err = cli("verify", "x.capsule", "--bytes", "--digest", wrong)
+            assert (code, "is no digest of a capsule" in err) == (2, True)
+        for right in (digest, f"SHA256:{digest.upper()}"):
+            assert cli("verify", "x.capsule", "--bytes", "--digest", right)[0] == 0
+
+    def test_what_another_program_packed_is_said_with_what_to_do(self, cli, fake, toy_directory, tmp_path):
+        assert cli("capture", str(toy_directory), "-o", "x.capsule", "--no-run", "--quiet")[0] == 0
+        place = Path(shutil.make_archive(str(tmp_path / "packed.capsule"), "zip", ".", "x.capsule"))
+        code, out, _ = cli("verify", str(place), "--bytes", "--json")
+        assert code == 5
+        assert "has to be unpacked by it" in json.loads(out)["checks"][0]["problems"][0]
+        code, _, err = cli("run", str(place))
+        assert (code, "has to be unpacked by it" in err) == (5, True)
+
     @pytest.mark.parametrize("suffix", [".zip", ".tar"])
     def test_a_capsule_in_one_file_is_replaced(self, cli, fake, toy_directory, tmp_path, suffix):
         words = ("capture", str(toy_directory), "-o", str(tmp_path / f"toy.capsule{suffix}"), "--no-run", "--quiet")

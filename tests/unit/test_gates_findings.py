@@ -100,6 +100,7 @@ class TestSteps:
     def test_a_tag_that_moves(self, toy):
         assert codes(toy)["image-unpinned"] == "warning"
         assert codes(toy, captured=True)["image-unpinned"] == "note"
+        assert all("capture it" not in each.hint for each in examine(toy, captured=True))
         pinned = {"image": "recast-dm/toy@sha256", "imagetag": "0" * 64}
         for step in ("count", "limit"):
             change(toy / "steps.yml", lambda d, step=step: d[step]["environment"].update(pinned))
@@ -114,6 +115,8 @@ class TestAnalysis:
     def test_what_is_missing_and_what_is_there(self, toy):
         missing = {"no-likelihood", "no-reference", "no-citation", "no-licence"}
         assert missing <= set(codes(toy))
+        (said,) = [each.message for each in examine(toy) if each.code == "no-reference"]
+        assert "the same bytes" in said  # which is what `verify --rerun` then asks for
         (toy / "CITATION.cff").write_text("cff-version: 1.2.0\n")
         (toy / "LICENSE").write_text("Apache-2.0\n")
         change(toy / "recast.yml", lambda d: d.update(reference=[{"path": "limit/limit.json", "compare": "exact"}]))

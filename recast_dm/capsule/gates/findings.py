@@ -113,7 +113,11 @@ def _image_name(where: str, environment: DockerEnvironment, captured: bool) -> I
             f"the image {environment.reference} "
             + ("is whatever is newest" if latest else "is known by a tag, which may move")
             + ("; the capsule keeps the layers that it had" if captured else ""),
-            "name a version" if latest else "capture it: a capsule keeps the layers themselves",
+            "runs of the capsule take those layers"
+            if captured
+            else "name a version"
+            if latest
+            else "capture it: a capsule keeps the layers themselves",
         )
 
 
@@ -181,7 +185,7 @@ def _preserved(directory: Path, manifest: Mapping[str, Any]) -> Iterator[Finding
             "no-reference",
             "warning",
             MANIFEST,
-            "no reference outputs are named: nobody can tell whether a rerun gives the same",
+            "no rule says how outputs are compared: a rerun must give the same bytes",
             "list outputs and how to compare them under `reference`",
         )
     for stage, asked in (manifest.get("steps") or {}).items():
