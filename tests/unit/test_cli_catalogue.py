@@ -64,6 +64,15 @@ def answer(cli):
 
 
 class TestDocuments:
+    def test_a_place_has_one_name_whichever_way_led_there(self, answer, cli, capsule, own_place):
+        (own_place / "way").symlink_to(own_place / "things")
+        for word in ("things/toy.capsule", "things/../things/toy.capsule", "way/toy.capsule", f"{capsule}/data/.."):
+            answer("add", word)
+        (known,) = [each for each in answer("ls")["known"] if each["kind"] == "capsule"]
+        assert [each["place"] for each in known["places"]] == [str(capsule)]
+        assert cli("describe", "way/toy.capsule")[0] == 0
+        assert cli("describe", "a\0b/c")[0] == 2
+
     def test_the_life_of_an_entry(self, answer, capsule):
         packing.pack(capsule, capsule.with_name("packed.capsule.tar"))
         added = answer("add", "things", "https://example.org/far.capsule.zip")["added"]

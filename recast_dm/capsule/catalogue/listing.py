@@ -165,7 +165,7 @@ def _is_called(each: Listed, word: str) -> bool:
 
 def _path(word: str) -> str:
     """A word as a place."""
-    return word if places.is_address(word) else str(Path(word).absolute())
+    return word if places.is_address(word) else str(places.local(word))
 
 
 def resolve(known: Sequence[Listed], word: str) -> Path:

@@ -39,13 +39,26 @@ def is_address(place: str) -> bool:
     return place.startswith(("https://", "http://"))
 
 
+def local(word: str) -> Path:
+    """A path as a place: one name, whichever way led there. A link to a thing stays that link.
+
+    >>> local("/usr/bin/../../etc/hosts")
+    PosixPath('/etc/hosts')
+    """
+    path = Path(word)
+    try:
+        return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+    except (OSError, RuntimeError, ValueError):  # too long; links in a circle; a NUL byte
+        return path.absolute()
+
+
 def expand(word: str, fetch: remote.Fetch | None = None) -> list[Found]:
     """Everything that a word means.
 
     Raises UsageError for what cannot be there, and whatever is wrong with the one thing that it names; what is wrong
     with one of many is said with it.
     """
-    found = list(_of_address(word, fetch, 0) if is_address(word) else _of_path(Path(word).absolute(), fetch))
+    found = list(_of_address(word, fetch, 0) if is_address(word) else _of_path(local(word), fetch))
     if not found:
         raise UsageError(
             f"{word} holds nothing for a catalogue", hint=f"name a capsule, or a directory with a {analysis.MANIFEST}"
