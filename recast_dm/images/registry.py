@@ -26,7 +26,8 @@ MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-DEFAULT = "registry-1.docker.io"
+DEFAULT = "docker.io"
+"""The hub that docker means where a reference names no registry; it answers at another name, see `Name.base`."""
 TIMEOUT = (10, 60)
 BUSY = (429, 500, 502, 503, 504)
 """Answers after which a registry is asked again, twice."""
@@ -51,7 +52,7 @@ class Name:
         >>> Name.parse("ghcr.io/org/image@sha256:00")
         Name(host='ghcr.io', repository='org/image', version='sha256:00')
         >>> Name.parse("debian"), Name.parse("recast-dm/toy:1.0", "localhost:5000").host
-        (Name(host='registry-1.docker.io', repository='library/debian', version='latest'), 'localhost:5000')
+        (Name(host='docker.io', repository='library/debian', version='latest'), 'localhost:5000')
         """
         rest, _, digest = reference.partition("@")
         first, slash, tail = rest.partition("/")
@@ -60,7 +61,7 @@ class Name:
         last = name.rpartition("/")[2]
         tag = last.partition(":")[2]
         repository = name.removesuffix(f":{tag}") if tag else name
-        if place in ("docker.io", "index.docker.io", DEFAULT):
+        if place in (DEFAULT, f"index.{DEFAULT}"):
             place = DEFAULT
             repository = repository if "/" in repository else f"library/{repository}"
         if not (_NAME.fullmatch(repository) and _HOST.fullmatch(place) and _TAG.fullmatch(tag or "latest")):
@@ -85,7 +86,8 @@ class Name:
     @property
     def base(self) -> str:
         scheme = "http" if is_loopback(self.host) else "https"
-        return f"{scheme}://{self.host}/v2/{self.repository}/"
+        server = f"registry-1.{DEFAULT}" if self.host == DEFAULT else self.host
+        return f"{scheme}://{server}/v2/{self.repository}/"
 
 
 def repository(reference: str) -> str:

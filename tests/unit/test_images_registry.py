@@ -361,9 +361,9 @@ class TestNames:
     @pytest.mark.parametrize(
         ("reference", "host", "name"),
         [
-            ("debian", None, ("registry-1.docker.io", "library/debian", "latest")),
-            ("docker.io/debian:12", None, ("registry-1.docker.io", "library/debian", "12")),
-            ("org/image:1", None, ("registry-1.docker.io", "org/image", "1")),
+            ("debian", None, ("docker.io", "library/debian", "latest")),
+            ("docker.io/debian:12", None, ("docker.io", "library/debian", "12")),
+            ("org/image:1", None, ("docker.io", "org/image", "1")),
             ("org/image:1", "localhost:5000", ("localhost:5000", "org/image", "1")),
             ("debian", "localhost:5000", ("localhost:5000", "debian", "latest")),
             ("localhost:5000/a/b/c", None, ("localhost:5000", "a/b/c", "latest")),
