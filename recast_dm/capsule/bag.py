@@ -174,6 +174,6 @@ def _differences(entries: Sequence[Entry], stored: bytes | None, name: str, *, p
 
 
 def rows(text: bytes) -> dict[str, str]:
-    """A manifest, as far as it can be read: the hash of each path."""
-    lines = (line.partition("  ") for line in text.decode("utf-8", "replace").splitlines())
+    """A manifest, as far as it can be read: the hash of each path, in which only a line feed ends a line."""
+    lines = (line.partition("  ") for line in text.decode("utf-8", "surrogateescape").split("\n") if line)
     return {path: digest for digest, _, path in lines}

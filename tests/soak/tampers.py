@@ -129,7 +129,7 @@ def _write_analysis(place: Path) -> None:
         "recast.yml": yaml.safe_dump(recast),
         "workflow.yml": yaml.safe_dump({"stages": stages}),
         "inputs/fit.sh": "#!/bin/sh\necho fit\n",
-        "inputs/deep/er/naïve 50%.txt": "a name with an accent\n",
+        "inputs/deep/er/naïve cut.txt": "a name with an accent\n",
         "inputs/empty": "",
         "README": "what one should know\n",
     }

@@ -110,6 +110,15 @@ class TestBags:
         for name in (bag.MANIFEST, bag.TAG_MANIFEST):
             subprocess.run(["sha512sum", "--check", "--strict", "--quiet", name], cwd=tmp_path, check=True)
 
+    @pytest.mark.parametrize("name", ["a\x0cb", "a\u2028b", "a\x85b", "a\nb", os.fsdecode(b"a\xff")])
+    def test_names_with_more_than_one_line(self, tmp_path, name):
+        """Python splits a text into lines at more characters than a manifest does."""
+        written(tmp_path, {name: b"1", "other": b"2"})
+        tags = bagged(tmp_path)
+        (tmp_path / "data" / name).write_bytes(b"3")
+        (problem,) = bag.problems(bag.read(bag.members(tmp_path)), tags)
+        assert problem.endswith("has changed: its hash is not that in manifest-sha512.txt")
+
     def test_what_is_read_is_told(self, tmp_path):
         written(tmp_path, {"a": b"123", "b": b"4567"})
         told: list[int] = []
