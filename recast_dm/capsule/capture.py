@@ -78,7 +78,7 @@ def capture(
     files = _files(analysis)
     hashing = partial(told, "hashing")
     referenced = inputs.referenced(analysis.inputs, files, contents.by_reference, hashing)
-    found = source.source_of(analysis.directory)
+    found = _source_of(analysis.directory)
     _demand_committed(found, contents.strict, note)
     with target.new(place) as temporary, _history(found) as history:
         store.make_directory(temporary / "data")
@@ -112,6 +112,20 @@ def capture(
 
 
 # --- the pieces ------------------------------------------------------------------------------------------------------
+
+
+def _source_of(directory: Path) -> source.Source | None:
+    """Where an analysis comes from; what is not captured, such as runs, need not be committed."""
+    found = source.source_of(directory)
+    if found is None:
+        return None
+    top, here = found.top.resolve(), directory.resolve()
+
+    def is_captured(name: str) -> bool:
+        path = top / name
+        return not any(is_left_out(each) for each in (path, *path.parents) if each.is_relative_to(here))
+
+    return replace(found, dirty=tuple(filter(is_captured, found.dirty)))
 
 
 def _demand_committed(found: source.Source | None, strict: bool, note: Callable[[str], None]) -> None:

@@ -45,7 +45,7 @@ class Capsule:
         return tuple(Referenced.from_document(each) for each in self.manifest.get("inputs", ()))
 
 
-def open_capsule(path: Path, cache: Path | None = None, progress: bag.Progress | None = None) -> Capsule:
+def open_capsule(path: Path | str, cache: Path | None = None, progress: bag.Progress | None = None) -> Capsule:
     """The capsule in a directory or a file, every byte of it checked.
 
     `cache` is a directory in which it is remembered which large files have been hashed (they are hashed again when
@@ -53,11 +53,12 @@ def open_capsule(path: Path, cache: Path | None = None, progress: bag.Progress |
     anew, and a file has to be unpacked first. `progress` is told how many bytes more have been hashed. Raises
     UsageError (no capsule there) and IntegrityError.
     """
+    path = Path(path)
     seen = fixity.Seen(cache / VERIFIED) if cache else None
     if not path.is_dir() and packing.is_capsule(path):
         if cache is None or seen is None:
-            hint = f"`recast-dm unpack {path}` makes a directory of it"
-            raise UsageError(f"{path} is a capsule in one file", hint=hint)
+            hint = f"`recast-dm unpack {path}` makes a directory of it; or let RECAST_DM_CACHE_DIR be writable"
+            raise UsageError(f"{path} is a capsule in one file, and there is no cache to unpack it in", hint=hint)
         return _open_file(path, cache, seen, progress)
     manifest = packing.read_manifest(path)
     demand(path, fixity.problems(path, manifest, seen=seen, progress=progress))

@@ -121,6 +121,25 @@ class TestCapture:
         (toy_copy / "build/runs/latest").symlink_to("one")
         assert capture(toy_copy, tmp_path / "b.capsule").digest == first.digest
 
+    @pytest.mark.parametrize("place", [".", "search"])
+    def test_what_is_left_out_need_not_be_committed(self, toy_copy, tmp_path, place):
+        repository = tmp_path / "repository"
+        here = repository / place
+        shutil.copytree(toy_copy, here)
+        git = ["git", "-C", str(repository), "-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "One"]):
+            subprocess.run([*git, *words], check=True, capture_output=True)
+        (here / "build/one/.records").mkdir(parents=True)
+        (here / "build/one/run.json").write_text("{}")
+        (here / "data/__pycache__").mkdir()
+        (here / "data/__pycache__/toy.pyc").touch()
+        source = FakeSource([TOY_IMAGE])
+        made = preserving.capture(here, tmp_path / "x.capsule", source, tmp_path / "images", strict=True)
+        assert made.manifest["source"]["dirty"] == []
+        (here / "data/notes").touch()
+        with pytest.raises(UsageError, match="data/notes is not committed"):
+            preserving.capture(here, tmp_path / "x.capsule", source, tmp_path / "images", strict=True)
+
 
 class TestRefused:
     @pytest.mark.parametrize("kind", ["file", "directory"])
@@ -296,6 +315,12 @@ class TestTampering:
         path.write_text(text.replace('"events": 1000', f'"events": {number}'))
         with pytest.raises(IntegrityError, match="is not JSON"):
             open_capsule(toy_capsule.path)
+
+    def test_one_file_without_a_cache_says_what_is_missing(self, toy_capsule, tmp_path):
+        packing.pack(toy_capsule.path, tmp_path / "x.capsule.zip")
+        with pytest.raises(UsageError, match="there is no cache to unpack it in"):
+            open_capsule(str(tmp_path / "x.capsule.zip"))
+        assert open_capsule(str(tmp_path / "x.capsule.zip"), tmp_path / "cache").digest == toy_capsule.digest
 
     def test_no_capsule_there(self, tmp_path):
         with pytest.raises(UsageError, match="is not a capsule"):
