@@ -7,6 +7,7 @@ import json
 import pytest
 
 from recast_dm import spec
+from recast_dm.backends import Work
 from recast_dm.backends.yadage.backend import Yadage
 from recast_dm.export.ro_crate import RoCrate
 from tests.conformance import corpus, our_side
@@ -37,16 +38,13 @@ def test_a_run_of_ours(name, tmp_path, validators):
 def test_a_run_of_upstream(tmp_path, upstream_python, validators):
     case = corpus.read(SPECS / "diamond-run")
     backend = Yadage(python=upstream_python, runtime=None, jobs=1, allow_host=True)
-    backend.execute(
-        spec.load(case.workflow),
-        case.initdata,
+    work = Work(
+        workflow=spec.load(case.workflow),
+        initdata=case.initdata,
         initdir=case.initdir,
-        pinned={},
-        relaxations={},
-        directory=tmp_path / "run",
         about={"analysis": "diamond"},
-        observer=lambda _: None,
     )
+    backend.execute(work, directory=tmp_path / "run", observer=lambda _: None)
     RoCrate().export(tmp_path / "run", tmp_path / "crate")
     assert dangling(tmp_path / "crate") == []
     assert validators.crate(tmp_path / "crate") == []
