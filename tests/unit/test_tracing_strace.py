@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recast_dm.capsule.tracing.strace import Call, Cut, Descriptor, Exit, events, unquoted
 
-AT = Descriptor(None, "/work")
+AT = Descriptor(None, "/here")
 
 
 def one(line: str) -> object:
@@ -22,8 +22,8 @@ def one(line: str) -> object:
     ("line", "call"),
     [
         (
-            '7 openat(AT_FDCWD</work>, "a.csv", O_RDONLY|O_CLOEXEC) = 3</work/a.csv>',
-            Call(7, "openat", (AT, b"a.csv", "O_RDONLY|O_CLOEXEC"), 3, "/work/a.csv"),
+            '7 openat(AT_FDCWD</here>, "a.csv", O_RDONLY|O_CLOEXEC) = 3</here/a.csv>',
+            Call(7, "openat", (AT, b"a.csv", "O_RDONLY|O_CLOEXEC"), 3, "/here/a.csv"),
         ),
         ('7 open("x", O_WRONLY|O_CREAT, 0666) = 4', Call(7, "open", (b"x", "O_WRONLY|O_CREAT", "0666"), 4)),
         (
@@ -31,8 +31,8 @@ def one(line: str) -> object:
             Call(7, "execve", (b"./r un", (b"./r", b'a"b', Cut("é".encode())), (b"A=1",)), 0),
         ),
         (
-            r"12 dup2(3</work/\x3cb\x3e>, 1</dev/pts/0>) = 1</work/\x3cb\x3e>",
-            Call(12, "dup2", (Descriptor(3, "/work/<b>"), Descriptor(1, "/dev/pts/0")), 1, "/work/<b>"),
+            r"12 dup2(3</here/\x3cb\x3e>, 1</dev/pts/0>) = 1</here/\x3cb\x3e>",
+            Call(12, "dup2", (Descriptor(3, "/here/<b>"), Descriptor(1, "/dev/pts/0")), 1, "/here/<b>"),
         ),
         (
             "7 pipe2([3<pipe:[11]>, 4<pipe:[11]>], O_CLOEXEC) = 0",
@@ -61,7 +61,7 @@ def one(line: str) -> object:
         ),
         ("7 close(3</tmp/x>(deleted)) = 0", Call(7, "close", (Descriptor(3, "/tmp/x"),), 0)),
         ('[pid    7] chdir("/") = 0', Call(7, "chdir", (b"/",), 0)),
-        ("7 fchdir(5</work/(a>)           = 0", Call(7, "fchdir", (Descriptor(5, "/work/(a"),), 0)),
+        ("7 fchdir(5</here/(a>)           = 0", Call(7, "fchdir", (Descriptor(5, "/here/(a"),), 0)),
         ('7 openat(AT_FDCWD, "x", O_RDONLY) = 3', Call(7, "openat", (Descriptor(None), b"x", "O_RDONLY"), 3)),
         ("7 +++ exited with 3 +++", Exit(7, 3)),
         ("7 +++ killed by SIGKILL +++", Exit(7, 137)),

@@ -130,7 +130,7 @@ SECRET_VARIABLE = re.compile(
 def is_secret(path: str) -> bool:
     """Whether a file, by its name or place, is of the kind that is never copied.
 
-    >>> is_secret("/home/ada/.ssh/config"), is_secret("/work/host.pem"), is_secret("/work/data.csv")
+    >>> is_secret("/home/ada/.ssh/config"), is_secret("/here/host.pem"), is_secret("/here/data.csv")
     (True, True, False)
     """
     place = Path(path)
@@ -255,8 +255,8 @@ _PYC = re.compile(r"(.*/)__pycache__/([^/]+?)\.(?:cpython|pypy)[^/]*\.pyc")
 def source(path: str) -> str:
     """The source of a compiled Python module; any other file is its own.
 
-    >>> source("/work/__pycache__/fit.cpython-311.pyc")
-    '/work/fit.py'
+    >>> source("/here/__pycache__/fit.cpython-311.pyc")
+    '/here/fit.py'
     """
     found = _PYC.fullmatch(path)
     return f"{found[1]}{found[2]}.py" if found else path

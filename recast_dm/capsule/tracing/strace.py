@@ -1,6 +1,6 @@
 """What strace writes, as typed system calls: `strace -f -y -v -x`.
 
-    29993 openat(AT_FDCWD</work>, "data.csv", O_RDONLY) = 3</work/data.csv>
+    29993 openat(AT_FDCWD</here>, "data.csv", O_RDONLY) = 3</here/data.csv>
     29993 vfork( <unfinished ...>
     29994 execve("/bin/cat", ["cat", "data.csv"], ["HOME=/root"]) = 0
     29993 <... vfork resumed>)              = 29994
@@ -30,7 +30,7 @@ CALLS = (
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A file descriptor as `-y` shows it: `3</work/data.csv>`; AT_FDCWD has the number None."""
+    """A file descriptor as `-y` shows it: `3</here/data.csv>`; AT_FDCWD has the number None."""
 
     number: int | None
     path: str = ""
