@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from recast_dm import __version__, store
-from recast_dm.capsule import bag, citation, crate, gates, inputs, instructions, layout, source, target
+from recast_dm.capsule import bag, citation, crate, gates, inputs, instructions, layout, packing, source, target
 from recast_dm.capsule.gates.files import is_left_out
 from recast_dm.capsule.opening import Capsule, open_capsule
-from recast_dm.errors import IntegrityError, UsageError
+from recast_dm.errors import IntegrityError, RecastError, UsageError
 from recast_dm.images import layout as image_layout
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
@@ -74,7 +74,7 @@ def capture(
     """
     time = datetime.now(UTC).isoformat(timespec="seconds")
     analysis = contents.analysis
-    refuse_foreign(place, analysis.directory)
+    refuse_foreign(place, analysis)
     files = _files(analysis)
     hashing = partial(told, "hashing")
     referenced = inputs.referenced(analysis.inputs, files, contents.by_reference, hashing)
@@ -338,8 +338,22 @@ def _bag_info(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def refuse_foreign(place: Path, analysis: Path) -> None:
-    """Only a capsule, or an empty place, is overwritten; and a capsule cannot hold itself. Raises UsageError."""
-    if place.resolve().is_relative_to(analysis.resolve()):
+def refuse_foreign(place: Path, analysis: Analysis) -> None:
+    """Only an earlier capsule of the analysis, or an empty place, is overwritten; and a capsule cannot hold itself.
+
+    Raises UsageError.
+    """
+    if place.resolve().is_relative_to(analysis.directory.resolve()):
         raise UsageError(f"{place} lies in the analysis that it preserves", hint="choose another place with -o")
     target.refuse_foreign(place)
+    name = _name_at(place)
+    if name not in (None, analysis.name):
+        raise UsageError(f"{place} is the capsule of another analysis, {name}", hint="choose another name with -o")
+
+
+def _name_at(place: Path) -> str | None:
+    """The name of the capsule that is there, when there is one that can be read."""
+    try:
+        return str(packing.read_manifest(place)["name"])
+    except RecastError:
+        return None

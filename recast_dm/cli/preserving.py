@@ -71,7 +71,7 @@ def preserve(directory: Path, output: Path, settings: execution.Settings, asked:
     analysis = analyses.load(directory)
     if output.suffix not in packing.SUFFIXES:
         return Preserved(output, _capture(analysis, output, settings, asked, observer).manifest)
-    refuse_foreign(output, analysis.directory)
+    refuse_foreign(output, analysis)
     packing.refuse_foreign(output)
     with store.unfinished(output) as place:
         capsule = _capture(analysis, place / output.stem, settings, asked, observer)
@@ -80,7 +80,7 @@ def preserve(directory: Path, output: Path, settings: execution.Settings, asked:
 
 
 def _capture(analysis: Analysis, output: Path, settings: execution.Settings, asked: Asked, observer: Shown) -> Capsule:
-    refuse_foreign(output, analysis.directory)
+    refuse_foreign(output, analysis)
     initdata = reinterpret.example_inputs(analysis)
     runtime = execution.runtime_for(analysis.workflow, settings)
     with shared_blobs() as shared:

@@ -155,6 +155,14 @@ class TestRefused:
             capture(toy_copy, target)
         assert sorted(tmp_path.rglob("*")) == before
 
+    def test_the_capsule_of_another_analysis_is_not_overwritten(self, toy_copy, capture, tmp_path):
+        old = capture(toy_copy, tmp_path / "x.capsule")
+        manifest = toy_copy / "recast.yml"
+        manifest.write_text(manifest.read_text().replace("name: toy", "name: other", 1))
+        with pytest.raises(UsageError, match=r"x\.capsule is the capsule of another analysis, toy"):
+            capture(toy_copy, tmp_path / "x.capsule")
+        assert open_capsule(tmp_path / "x.capsule").digest == old.digest
+
     @pytest.mark.parametrize("name", ["x.capsule", "data/x.capsule", "."])
     def test_a_capsule_cannot_lie_in_its_analysis(self, toy_copy, capture, name):
         before = sorted(toy_copy.rglob("*"))
