@@ -73,8 +73,9 @@ def place(tmp_path: Path) -> Path:
 
 
 def recast(*words: str, cwd: Path, code: int = 0) -> str:
+    own = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # the script's python3 is ours
     done = subprocess.run(
-        [sys.executable, "-m", "recast_dm", *words], cwd=cwd, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "recast_dm", *words], cwd=cwd, env=own, capture_output=True, text=True, check=False
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
