@@ -23,7 +23,7 @@ TAG_MANIFEST = "tagmanifest-sha512.txt"
 PAYLOAD = "data/"
 VERSION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 """Told how many bytes more have been done."""
 
 

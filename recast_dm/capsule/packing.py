@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 from recast_dm import schemas, store
 from recast_dm.capsule import bag, layout
+from recast_dm.capsule.bag import Progress
 from recast_dm.capsule.onefile import archive
-from recast_dm.capsule.onefile.archive import INCOMPLETE, NO_CAPSULE, SUFFIXES, Archive, Form, Progress, is_archive
+from recast_dm.capsule.onefile.archive import INCOMPLETE, NO_CAPSULE, SUFFIXES, Archive, Form, is_archive
 from recast_dm.capsule.onefile.members import Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 

@@ -19,7 +19,6 @@ from recast_dm.errors import SpecError
 from recast_dm.model import Command, DockerEnvironment, Field, Path, Script, Step, StepId, Template, Value
 
 WORKDIR = "/workdir"
-SCRATCH = "/scratch"
 IN_SCRATCH = (
     'RDM_D=${PWD%/}; cd /scratch 2>/dev/null && for RDM_F in "$RDM_D"/* "$RDM_D"/.[!.]*; do '
     'if [ -e "$RDM_F" ]; then ln -s "$RDM_F" . 2>/dev/null; fi; done; unset RDM_D RDM_F OLDPWD; exec "$@"'

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -89,10 +88,6 @@ class Run:
         if self.began is None:
             return None
         return (self.at if self.ended is None else self.ended) - self.began
-
-    @cached_property
-    def by_id(self) -> Mapping[StepId, StepHistory]:
-        return {step.id: step for step in self.steps}
 
     def step(self, name: str) -> StepHistory:
         """The step of that name; a stage's name alone means its only step. Raises UsageError."""

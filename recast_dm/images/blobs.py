@@ -29,7 +29,6 @@ from recast_dm.errors import IntegrityError, storage_error
 from recast_dm.images.compression import checked, chunks, pack
 
 GZIP_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
 FORGOTTEN = 24 * 3600
 """Seconds after which nobody finishes a file any more: its writer was killed."""
 

@@ -48,11 +48,6 @@ def pack(pieces: Iterable[bytes], write: Write) -> tuple[str, str]:
     return f"sha256:{blob.hexdigest()}", f"sha256:{tar.hexdigest()}"
 
 
-def layer_digests(pieces: Iterable[bytes]) -> tuple[str, str]:
-    """What `pack` gives, without keeping anything."""
-    return pack(pieces, lambda _: None)
-
-
 def chunks(stream: IO[bytes]) -> Iterator[bytes]:
     """The bytes of a file in pieces. Raises IntegrityError when it cannot be read."""
     try:

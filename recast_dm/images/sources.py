@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 from recast_dm.errors import RecastError, RemoteError, ToolMissing, UsageError
 from recast_dm.images import archive, engine, layout, platforms
 from recast_dm.images.blobs import Blobs, Layer, blob_path
-from recast_dm.images.layout import ORIGINAL, REFERENCE, Layout, Stored
+from recast_dm.images.layout import REFERENCE, Layout, Stored
 from recast_dm.images.registry import Name, Registry, repository
 
 FORMS = "docker, podman, registry[:HOST], oci:DIRECTORY, docker-archive:FILE"
@@ -221,4 +221,4 @@ class FromArchive:
         return found.take({reference: entry for reference, entry in entries.items() if entry is not None}, shared)
 
 
-__all__ = ["FORMS", "ORIGINAL", "Source", "collect", "source"]
+__all__ = ["FORMS", "Source", "collect", "source"]

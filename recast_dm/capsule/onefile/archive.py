@@ -6,12 +6,13 @@ import contextlib
 import io
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
 
 from recast_dm import store
+from recast_dm.capsule.bag import Progress
 from recast_dm.capsule.onefile import as_tar, as_zip
 from recast_dm.capsule.onefile.members import Bytes, Member, Names, Refused
 from recast_dm.errors import IntegrityError, UsageError, storage_error
@@ -32,10 +33,6 @@ class Form(Protocol):
     def ending(self, members: Sequence[Member], start: int, /) -> Iterator[bytes]: ...
     def member_at(self, file: Bytes, at: int) -> Member | None: ...
     def close(self, file: Bytes, at: int, members: Sequence[Member]) -> Sequence[Member]: ...
-
-
-Progress = Callable[[int], object]
-"""Told how many bytes have been done since it was told before."""
 
 
 class Archive:

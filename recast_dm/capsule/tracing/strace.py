@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
-WRITES = frozenset({"write", "pwrite64", "writev"})
 CALLS = (
     *("execve", "fork", "vfork", "clone", "clone3", "open", "openat", "openat2", "creat", "close", "close_range"),
     *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "truncate"),
