@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from recast_dm import store
@@ -25,25 +24,22 @@ def write(members: Mapping[str, Path | bytes], output: Path) -> Exported:
     """
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UsageError(f"{output} exists", hint="name another place with -o, or remove it first")
-    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}.tmp")
-    put: Callable[[Mapping[str, Path | bytes], Path], None] = _zip if output.suffix == ".zip" else _directory
+    as_zip = output.suffix == ".zip"
     store.make_directory(output.absolute().parent)
     try:
-        put(members, temporary)
-        if output.is_dir() and output.suffix == ".zip":
-            output.rmdir()
-        temporary.rename(output)
-        store.fsync_directory(output.absolute().parent)
+        with store.unfinished(output, Path.touch if as_zip else Path.mkdir) as temporary:
+            (_zip if as_zip else _directory)(members, temporary)
+            if output.is_dir() and as_zip:
+                output.rmdir()
+            temporary.rename(output)
+            store.fsync_directory(output.absolute().parent)
     except OSError as error:
         raise storage_error(error, f"write {output}") from None
-    finally:
-        store.remove(temporary)
     size = sum(len(member) if isinstance(member, bytes) else member.stat().st_size for member in members.values())
     return Exported(output, len(members), size)
 
 
 def _directory(members: Mapping[str, Path | bytes], root: Path) -> None:
-    root.mkdir()
     for name, member in sorted(members.items()):
         place = root / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +53,7 @@ def _directory(members: Mapping[str, Path | bytes], root: Path) -> None:
 
 
 def _zip(members: Mapping[str, Path | bytes], file: Path) -> None:
-    with file.open("xb") as target:
+    with file.open("wb") as target:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, member in sorted(members.items()):
                 _put(archive, name, member)

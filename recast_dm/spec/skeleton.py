@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import uuid
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -35,16 +33,16 @@ def write(directory: Path, image: str) -> tuple[str, ...]:
         raise UsageError(f"{directory} exists already", hint="choose another name, or remove it")
     reference, tag = split(image)
     words = {"@NAME@": name, "@IMAGE@": reference, "@TAG@": tag}
-    temporary = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with as_file(files("recast_dm") / "templates" / "analysis") as template:
+        with (
+            as_file(files("recast_dm") / "templates" / "analysis") as template,
+            store.unfinished(directory) as temporary,
+        ):
             names = _fill(template, temporary, words)
-        temporary.rename(directory)
-        store.fsync_directory(directory.absolute().parent)
+            temporary.rename(directory)
+            store.fsync_directory(directory.absolute().parent)
     except OSError as error:
         raise storage_error(error, f"write {directory}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return names
 
 

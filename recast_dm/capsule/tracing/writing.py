@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,6 @@ def write(
 ) -> dict[str, Any]:
     """Writes the draft to `target`, with what was collected for it, and gives its document (`recast-dm/trace/1`)."""
     document = _document(draft, traced, command, target, collected)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     base = dockerfile.base(draft, machine, dockerfile.release())
     texts = {
         "recast.yml": _recast(draft, command),
@@ -66,19 +64,18 @@ def write(
     if required := dockerfile.requirements(draft):
         texts["requirements.txt"] = required
     try:
-        shutil.copytree(collected, temporary)
-        (temporary / "data").mkdir(exist_ok=True)
-        for name, text in texts.items():
-            (temporary / name).write_text(text, encoding="utf-8")
-        (temporary / LISTING).write_bytes(store.pretty(document))
-        if target.is_dir():
-            target.rmdir()
-        temporary.rename(target)
-        store.fsync_directory(target.absolute().parent)
+        with store.unfinished(target) as temporary:
+            shutil.copytree(collected, temporary, dirs_exist_ok=True)
+            (temporary / "data").mkdir(exist_ok=True)
+            for name, text in texts.items():
+                (temporary / name).write_text(text, encoding="utf-8")
+            (temporary / LISTING).write_bytes(store.pretty(document))
+            if target.is_dir():
+                target.rmdir()
+            temporary.rename(target)
+            store.fsync_directory(target.absolute().parent)
     except OSError as error:
         raise storage_error(error, f"write {target}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return document
 
 
