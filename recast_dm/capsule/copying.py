@@ -21,12 +21,10 @@ from typing import Any
 from recast_dm import store
 from recast_dm.capsule import bag, fixity, layout, packing, target
 from recast_dm.capsule.onefile import archive
-from recast_dm.capsule.opening import VERIFIED, demand
+from recast_dm.capsule.opening import VERIFIED, checked_key, demand
 from recast_dm.errors import UsageError, storage_error
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.compression import chunks
-
-BLOBS = f"{layout.IMAGES}/blobs/sha256/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +80,8 @@ def _refuse(source: Path, place: Path) -> None:
 def _check(source: Path, manifest: Mapping[str, Any], seen: fixity.Seen | None) -> None:
     if source.is_dir():
         demand(source, fixity.problems(source, manifest, seen=seen))
-    elif seen is None or seen.key(source) is None:
-        demand(source, fixity.archive_problems(source, seen)[0])
+    else:
+        checked_key(source, seen)
 
 
 # --- to a directory ---------------------------------------------------------------------------------------------------
@@ -99,8 +97,9 @@ def _to_directory(
         for member in members:
             place = root / member.path
             place.parent.mkdir(parents=True, exist_ok=True)
-            digest = f"sha256:{member.path.removeprefix(BLOBS)}"
-            if member.path.startswith(BLOBS) and (shared := _share(source, member, digest, place, images)) is not None:
+            digest = f"sha256:{member.path.removeprefix(fixity.BLOBS)}"
+            is_blob = member.path.startswith(fixity.BLOBS)
+            if is_blob and (shared := _share(source, member, digest, place, images)) is not None:
                 entries.append(bag.Entry(member.path, member.size, False, digest[7:], sha512.get(member.path, "")))
                 written += 0 if shared else member.size
                 progress(member.size)
@@ -156,8 +155,7 @@ def _problems(root: Path, entries: list[bag.Entry], manifest: Mapping[str, Any])
     """What of a copy is not as it should be, by what was written."""
     if manifest["schema"] == layout.FIRST_SCHEMA:
         return fixity.problems(root, manifest)
-    tags = {path: (root / path).read_bytes() for path in fixity.TAGS if (root / path).is_file()}
-    return fixity.of_entries(sorted(entries, key=lambda entry: entry.path), tags, manifest)
+    return fixity.of_entries(sorted(entries, key=lambda entry: entry.path), fixity.compared(root), manifest)
 
 
 # --- to one file ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ TICK = 100_000_000
 OUTSIDE = (f"{layout.SOURCE}/", f"{layout.RUN}/", f"{layout.SBOM}/", f"{layout.IMAGES}/")
 OUTSIDE_FILES = (layout.CRATE, "data/CITATION.cff", "data/codemeta.json")
 """What of the payload the digest does not cover, and the bag does."""
+BLOBS = f"{layout.IMAGES}/blobs/sha256/"
 COMPARED = (bag.DECLARATION, bag.MANIFEST, bag.TAG_MANIFEST, layout.MANIFEST)
 """The tag files that have one form only: their bytes are made anew and compared."""
 TAGS = (*COMPARED, bag.INFO, layout.CAPTURED, layout.RERUN)
@@ -149,13 +150,18 @@ def problems(
         if manifest["schema"] == layout.FIRST_SCHEMA:
             return _first_problems(root, manifest)
         entries = hashed(root, seen=seen, anew=anew, progress=progress)
-        tags = {path: _start(bag.member(root, path).open) for path in COMPARED if (root / path).is_file()}
+        tags = compared(root)
         hollow = [f"{path} is an empty directory: it was added" for path in _hollow(root)]
     except IntegrityError as error:
         return [told(error)]
     except OSError as error:
         return [f"{error.filename} cannot be read: {error.strerror}"]
     return of_entries(entries, tags, manifest) + hollow
+
+
+def compared(root: Path) -> dict[str, bytes]:
+    """The tag files that are compared byte for byte, of a capsule in a directory."""
+    return {path: _start(bag.member(root, path).open) for path in COMPARED if (root / path).is_file()}
 
 
 def _start(opened: Callable[[], IO[bytes]]) -> bytes:
@@ -230,13 +236,12 @@ def _covered_problems(by_path: Mapping[str, bag.Entry], manifest: Mapping[str, A
 def _image_problems(by_path: Mapping[str, bag.Entry], manifest: Mapping[str, Any]) -> list[str]:
     """Every blob is what its name says, and those that the manifest needs are there."""
     found = []
-    prefix = f"{layout.IMAGES}/blobs/sha256/"
     for path, entry in by_path.items():
-        if path.startswith(prefix) and entry.sha256 != path.removeprefix(prefix):
+        if path.startswith(BLOBS) and entry.sha256 != path.removeprefix(BLOBS):
             found.append(f"{path} has changed: its hash is not its name")
     for image in manifest["images"]:
         needed = (image["image_id"], *(layer["digest"] for layer in image["layers"]))
-        lost = [digest for digest in needed if not is_digest(digest) or f"{prefix}{digest[7:]}" not in by_path]
+        lost = [digest for digest in needed if not is_digest(digest) or f"{BLOBS}{digest[7:]}" not in by_path]
         found += [f"the blob {digest[:19]} of the image {image['reference']} is missing" for digest in lost]
         if [layer["diff_id"] for layer in image["layers"]] != image["diff_ids"]:
             found.append(f"the layers of the image {image['reference']} are not those of its diff_ids")

@@ -67,10 +67,7 @@ def open_capsule(path: Path | str, cache: Path | None = None, progress: bag.Prog
 
 def _open_file(path: Path, cache: Path, seen: fixity.Seen, progress: bag.Progress | None) -> Capsule:
     """A capsule in one file: checked where it is, then unpacked once for each content."""
-    key = seen.key(path)
-    if key is None:
-        found, key = fixity.archive_problems(path, seen, progress)
-        demand(path, found)
+    key = checked_key(path, seen, progress)
     directory = cache / UNPACKED / key / f"{path.stem.removesuffix('.capsule')}.capsule"
     with contextlib.suppress(OSError):
         os.utime(directory.parent)  # it is used: `gc` leaves it
@@ -78,6 +75,15 @@ def _open_file(path: Path, cache: Path, seen: fixity.Seen, progress: bag.Progres
         with packing.Archive(path) as archive:
             archive.unpack(directory)
     return open_capsule(directory, cache)
+
+
+def checked_key(path: Path, seen: fixity.Seen | None, progress: bag.Progress | None = None) -> str:
+    """The key of a capsule in one file, after a check of every byte unless `seen` knows it. Raises IntegrityError."""
+    key = seen.key(path) if seen else None
+    if key is None:
+        found, key = fixity.archive_problems(path, seen, progress)
+        demand(path, found)
+    return key
 
 
 def demand(path: Path, found: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from recast_dm.cli import chosen, limit, options, progress, view
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Observer
 from recast_dm.engine.rundir import INIT_FILES
-from recast_dm.errors import StorageError, UsageError, storage_error
+from recast_dm.errors import UsageError, storage_error
 from recast_dm.model import Policy, Workflow
 from recast_dm.reinterpret.inputs import override
 from recast_dm.runtimes import Runtime
@@ -224,15 +223,9 @@ def runtime_for(workflow: Workflow, settings: Settings) -> Runtime | None:
 
 def _cache() -> StepCache | None:
     """The cache of finished steps; none, with a warning, where it cannot be written: a run does not need it."""
-    place = options.DEFAULTS.cache_dir
-    try:
-        if os.access(store.make_directory(place), os.W_OK):
-            return StepCache(place)
-        reason = f"{place} is not writable"
-    except StorageError as error:
-        reason = error.message
-    view.say(f"warning: finished steps are not cached: {reason} (RECAST_DM_CACHE_DIR names another place)")
-    return None
+    where = "RECAST_DM_CACHE_DIR names another place"
+    place = options.cache(lambda why: view.say(f"warning: finished steps are not cached: {why} ({where})"))
+    return StepCache(place) if place else None
 
 
 def dry_run(

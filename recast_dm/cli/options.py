@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -147,15 +147,19 @@ def fetcher(allowed: bool) -> Fetch | None:
     return remote.Fetcher(tokens=DEFAULTS.tokens) if allowed else None
 
 
-def cache() -> Path | None:
-    """The directory of caches, where it can be written."""
+def cache(told: Callable[[str], object] = lambda _: None) -> Path | None:
+    """The directory of caches, where it can be written; else `told` hears why not."""
     from recast_dm import store
 
     try:
         place = store.make_directory(DEFAULTS.cache_dir)
-    except RecastError:
+    except RecastError as error:
+        told(error.message)
         return None
-    return place if os.access(place, os.W_OK) else None
+    if os.access(place, os.W_OK):
+        return place
+    told(f"{place} is not writable")
+    return None
 
 
 RUNS = Path("build") / "runs"

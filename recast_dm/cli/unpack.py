@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from recast_dm.cli import options, view
-from recast_dm.errors import IntegrityError
 
 
 def unpack(
@@ -26,16 +25,13 @@ def unpack(
       recast-dm unpack my-search.capsule.zip
       recast-dm unpack my-search.capsule.tar -o build/my-search.capsule --json
     """
-    from recast_dm.capsule import fixity, packing
+    from recast_dm.capsule import fixity, opening, packing
     from recast_dm.cli import progress
 
     target = output or Path(capsule.stem)
     with progress.count("hashing", quiet=json) as told:
         found, _ = fixity.archive_problems(capsule, progress=told)
-    if found:
-        raise IntegrityError(
-            f"{capsule} is not as it was captured: {found[0]}", hint="`recast-dm verify --bytes` lists everything"
-        )
+    opening.demand(capsule, found)
     with packing.Archive(capsule) as archive:
         files, size = len(archive.members), sum(member.size for member in archive.members.values())
         archive.unpack(target)

@@ -21,6 +21,7 @@ from recast_dm.images import layout, platforms
 from recast_dm.images.blobs import Blobs, Layer, is_digest
 from recast_dm.images.compression import checked
 from recast_dm.images.layout import INDEXES, LARGEST_JSON, Stored
+from recast_dm.spec import remote
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -110,7 +111,7 @@ def is_loopback(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", name))
+    return remote.is_loopback(name)
 
 
 class _Session(requests.Session):
@@ -126,7 +127,7 @@ class _Session(requests.Session):
         for scheme in ("https://", "http://"):
             self.mount(scheme, HTTPAdapter(max_retries=again))
         self.headers["Accept-Encoding"] = "identity"
-        self.auth = _nobody
+        self.auth = remote.nobody
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
@@ -137,11 +138,6 @@ class _Session(requests.Session):
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         if self.should_strip_auth(response.request.url, prepared_request.url):  # type: ignore[no-untyped-call]
             prepared_request.headers.pop("Authorization", None)
-
-
-def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Who we are: whoever has the token in the header, if there is one."""
-    return request
 
 
 def _demand_tls(url: str) -> None:

@@ -190,7 +190,7 @@ class Fetcher:
 
         ends = time.monotonic() + self.deadline
         with requests.Session() as session:
-            session.auth = _nobody  # without one, requests looks for a password in ~/.netrc
+            session.auth = nobody  # without one, requests looks for a password in ~/.netrc
             for _ in range(MAX_REDIRECTS + 1):
                 _check_address(url)
                 with self._ask(session, url) as answer:
@@ -270,8 +270,8 @@ _AGAIN = "check the network and the address, and try again; or download the file
 _DOWNLOAD = "download the file yourself and name your copy"
 
 
-def _nobody(request: Any) -> Any:
-    """Who we are to a server: nobody."""
+def nobody(request: Any) -> Any:
+    """Who we are to a server, but for what stands in the headers: nobody."""
     return request
 
 
@@ -304,14 +304,15 @@ def _check_address(url: str) -> None:
         return
     if parts.scheme != "http" or not host:
         raise RemoteError(f"{shown(url)} is neither https nor http", hint=f"a toplevel is {FORMS}")
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise RemoteError(
             f"{shown(url)}: plain http is not spoken with other machines",
             hint="write https: anybody on the way could change the commands that a specification runs",
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or its address."""
     if host == "localhost":
         return True
     try:
