@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -13,10 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-TOOLS = {"skopeo": "skopeo", "umoci": "umoci", "podman": "podman", "docker-registry": "docker-registry"}
-"""Commands, and the Debian packages that have them."""
+TOOLS = ("skopeo", "umoci", "podman", "docker-registry")
 
 REGISTRY = """\
 version: 0.1
@@ -32,24 +28,6 @@ driver = "overlay"
 graphroot = "{root}/graph"
 runroot = "{root}/run"
 """
-
-
-def install() -> None:
-    """Sees to it that the tools are here. Skips, or fails under CI=true, where that cannot be."""
-    missing = [package for command, package in TOOLS.items() if not shutil.which(command)]
-    if not missing:
-        return
-    reason = f"{', '.join(missing)} missing: apt-get install --yes --no-install-recommends {' '.join(missing)}"
-    if os.getuid() == 0 and Path("/etc/debian_version").exists():
-        script = 'apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"'
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(["sh", "-c", script, "sh", *missing], env=quiet, capture_output=True, check=False)
-        if all(map(shutil.which, TOOLS)):
-            return
-        reason += f"; as root: {done.stderr.decode()[-300:]}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(f"not run: {reason}")
 
 
 def call(*words: object, **environment: str) -> str:

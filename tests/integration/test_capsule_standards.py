@@ -8,17 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from commanding import program, recast
 
 from recast_dm import schemas
 from recast_dm.capsule import open_capsule
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("skopeo", "umoci")
-
-
-def recast(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "recast_dm", *map(str, words)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +34,6 @@ def captured(docker, tmp_path_factory) -> Path:
 def spoiled(captured, tmp_path) -> Path:
     shutil.copytree(captured, tmp_path / "spoiled.capsule")
     return tmp_path / "spoiled.capsule"
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is missing, and CI=true: tests/tools.sh installs it")
-        pytest.skip(f"not run: {name} is missing (tests/tools.sh installs it)")
-    return found
 
 
 class TestBagIt:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import registries
+from commanding import program, recast
 from registries import call, skopeo
 from test_disk_full import mounted
 
@@ -35,7 +36,8 @@ except ToolMissing as error:
 
 @pytest.fixture(scope="module")
 def tools() -> None:
-    registries.install()
+    for name in registries.TOOLS:
+        program(name)
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +94,8 @@ def captured(place, toy_image, cached, toy_directory):
     def capture(name: str, source: str | None, cache: Path = cached, **environment: str) -> Path:
         target = place / f"{name}.capsule"
         words = ["capture", str(toy_directory), "-o", str(target), "--no-run", "--quiet"]
-        done = subprocess.run(
-            [sys.executable, "-m", "recast_dm", *words, *(["--images", source] if source else [])],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "RECAST_DM_CACHE_DIR": str(cache), **environment},
-        )
+        from_there = ["--images", source] if source else []
+        done = recast(*words, *from_there, **{"RECAST_DM_CACHE_DIR": str(cache), **environment})
         assert done.returncode == 0, done.stderr
         return target
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import commanding
 import pytest
 from scipy.optimize import brentq
 from scipy.stats import chi2
@@ -15,9 +14,7 @@ from recast_dm.runtimes.docker import Docker
 
 
 def recast(*words: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "recast_dm", *words], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    done = commanding.recast(*words, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -1,25 +1,16 @@
 """A capsule on a machine that has nothing of it: an engine without images, no network, an empty cache."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+
+from commanding import recast
 
 from recast_dm.capsule import open_capsule
 
 ROOT = Path(__file__).parents[2]
 POINT = ("--model", "spin1-axial", "--set", "m_med=1500", "--set", "m_dm=1")
-
-
-def recast(*words: object, cut: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, where it is said without any network interface."""
-    argv = [sys.executable, "-m", "recast_dm", *map(str, words)]
-    env = {**os.environ, **environment}
-    return subprocess.run(
-        (["unshare", "--net"] if cut else []) + argv, capture_output=True, text=True, check=False, env=env
-    )
 
 
 def test_a_rerun_from_the_capsule_alone(bare_engine, tmp_path, toy_directory):

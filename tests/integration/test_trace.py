@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import commanding
 import pytest
 
 from recast_dm import schemas, store
@@ -73,10 +74,8 @@ def place(tmp_path: Path) -> Path:
 
 
 def recast(*words: str, cwd: Path, code: int = 0) -> str:
-    own = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # the script's python3 is ours
-    done = subprocess.run(
-        [sys.executable, "-m", "recast_dm", *words], cwd=cwd, env=own, capture_output=True, text=True, check=False
-    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the script's python3 is ours
+    done = commanding.recast(*words, cwd=cwd, PATH=path)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 

@@ -7,6 +7,7 @@ from preserving import capture
 from workbench import IMAGE, TOY_IMAGE, Bench, shell, stage, toy, workflow
 
 from recast_dm.capsule import Capsule
+from recast_dm.cli import main
 from recast_dm.images.fake import FakeSource
 from recast_dm.model import Workflow
 from recast_dm.spec import analysis
@@ -15,6 +16,18 @@ from recast_dm.spec import analysis
 @pytest.fixture
 def bench(tmp_path) -> Bench:
     return Bench(tmp_path, {IMAGE: shell, TOY_IMAGE: toy})
+
+
+@pytest.fixture
+def cli(capsys):
+    """Runs a command line in this process; gives the exit code, stdout and stderr."""
+
+    def cli(*words: object) -> tuple[int, str, str]:
+        code = main([*map(str, words)])
+        seen = capsys.readouterr()
+        return code, seen.out, seen.err
+
+    return cli
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from workbench import TOY_IMAGE
 
 from recast_dm import runtimes, schemas
-from recast_dm.cli import main, options
+from recast_dm.cli import options
 from recast_dm.errors import IntegrityError, RecastError
 from recast_dm.images import sources
 from recast_dm.images.fake import FakeSource
@@ -64,18 +64,6 @@ def fake(bench, monkeypatch):
     monkeypatch.setattr(runtimes, "find", lambda _name: bench.runtime)
     monkeypatch.setattr(sources, "source", lambda _word: FakeSource([TOY_IMAGE]))
     return bench
-
-
-@pytest.fixture
-def cli(capsys):
-    """Runs a command line in this process; gives the exit code, stdout and stderr."""
-
-    def cli(*words: str) -> tuple[int, str, str]:
-        code = main(list(words))
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return cli
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from recast_dm import schemas
 from recast_dm.capsule import packing
-from recast_dm.cli import chosen, execution, main, options
+from recast_dm.cli import chosen, execution, options
 from recast_dm.errors import UsageError
 
 ENTRY = "name: theirs/rome\nspec: {toplevel: 'github:org/repo', workflow: w.yml}\n"
@@ -36,15 +37,9 @@ def capsule(own_place, toy_capsule) -> Path:
 
 
 @pytest.fixture
-def cli(capsys):
-    """Runs `recast-dm catalogue`; gives the exit code, stdout and stderr."""
-
-    def cli(*words: object) -> tuple[int, str, str]:
-        code = main(["catalogue", *map(str, words)])
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return cli
+def cli(cli):
+    """Runs `recast-dm catalogue`."""
+    return partial(cli, "catalogue")
 
 
 @pytest.fixture

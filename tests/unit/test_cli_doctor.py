@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from recast_dm import runtimes, schemas
-from recast_dm.cli import main, options
+from recast_dm.cli import options
 from recast_dm.errors import ToolMissing
 
 
@@ -21,13 +22,9 @@ def own_place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cli(capsys):
-    def cli(*words: str) -> tuple[int, str, str]:
-        code = main(["doctor", *words])
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return cli
+def cli(cli):
+    """Runs `recast-dm doctor`."""
+    return partial(cli, "doctor")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import yaml
 
 from recast_dm import export, schemas, store
 from recast_dm.capsule import crate
-from recast_dm.cli import main
 from recast_dm.engine import history
 from recast_dm.errors import IntegrityError, SpecError, StepFailed, StorageError, UsageError
 from recast_dm.export import Exporter, packing
@@ -30,16 +29,6 @@ def run(tmp_path, monkeypatch) -> Path:
     localruns.execute(Path("build/runs/a"))
     Path("build/runs/latest").symlink_to("a")
     return Path("build/runs/a")
-
-
-@pytest.fixture
-def cli(capsys):
-    def cli(*words: str) -> tuple[int, str, str]:
-        code = main(list(words))
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return cli
 
 
 def files(root: Path) -> set[str]:
