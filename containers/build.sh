@@ -5,8 +5,9 @@
 #   Dockerfile         ARG BASE / FROM ${BASE}; what it copies from its context is listed below
 #   requirements.txt   hash-locked (may be empty); the wheels are downloaded on the host, because a container may have no
 #                      network and may be unable to verify a registry's certificate
-#   sources            lines "REPO_DIR CONTEXT_DIR": what else goes from this repository into the context
-# The context: Dockerfile, requirements.txt, the CONTEXT_DIRs, and wheels/: the locked wheels and that of pip, which runs
+#   sources            lines "REPO_PATH CONTEXT_PATH", of a directory or a file: what else goes from this repository into
+#                      the context
+# The context: Dockerfile, requirements.txt, the CONTEXT_PATHs, and wheels/: the locked wheels and that of pip, which runs
 # from its own file: python3 "$(echo wheels/pip-*.whl)/pip" install --no-index --find-links wheels --require-hashes ... An image is built again only when its recipe changes: the digest of all that, with the base.
 # Exit codes: 1 a build failed, 2 unknown name, 3 bad container directory, 4 a tool is missing, 5 a wheel is not the
 # locked one, 6 a registry does not answer, 9 no space.
@@ -114,10 +115,16 @@ copy_sources() { # SOURCES_FILE CONTEXT
   while read -r from to || [ -n "$from" ]; do
     line=$((line + 1))
     case $from in '' | '#'*) continue ;; esac
-    case "/$from/$to/" in */../* | *//*) die 3 "$1:$line: expected 'REPO_DIR CONTEXT_DIR', both relative and without '..'" ;; esac
-    [ -d "$from" ] || die 3 "$1:$line: there is no directory '$from' in this repository"
-    mkdir -p "$2/$to"
-    cp -R "$from/." "$2/$to"
+    case "/$from/$to/" in */../* | *//*) die 3 "$1:$line: expected 'REPO_PATH CONTEXT_PATH', both relative and without '..'" ;; esac
+    if [ -d "$from" ]; then
+      mkdir -p "$2/$to"
+      cp -R "$from/." "$2/$to"
+    elif [ -f "$from" ]; then
+      mkdir -p "$(dirname "$2/$to")"
+      cp "$from" "$2/$to"
+    else
+      die 3 "$1:$line: there is no file or directory '$from' in this repository"
+    fi
   done <"$1"
 }
 
