@@ -55,6 +55,8 @@ def describe(
     view.out(view.table(rows, head=("parameter", "unit", "range", "default", "meaning")))
     for fixed in record.fixed:
         view.out(f"fixed: {fixed.name} = {fixed.value}: {fixed.meaning}")
+    for benchmark in record.benchmarks:
+        view.out(f"benchmark: {benchmark.name}: " + " ".join(f"{name}={value:g}" for name, value in benchmark.values))
     for note in record.validity:
         view.out(f"validity: {note}")
     for citation in record.citations:

@@ -23,6 +23,7 @@ from recast_dm.signals.model import Finding, PartialWidth, SignalModel, Widths
 from recast_dm.signals.point import Point
 from recast_dm.signals.record import (
     SCHEMA,
+    Benchmark,
     Bound,
     Citation,
     DarkMatter,
@@ -37,6 +38,7 @@ from recast_dm.signals.record import (
 __all__ = [
     "GROUP",
     "SCHEMA",
+    "Benchmark",
     "Bound",
     "Citation",
     "DarkMatter",

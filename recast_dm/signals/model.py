@@ -91,5 +91,8 @@ class SignalModel(Protocol):
         - `recoil_id`: the particle whose transverse momentum is the missing one at the parton level;
         - `invisible_ids`: the stable particles that leave no trace;
         - `expected_width_gev`: the total width that the generator must find; 0.0: nothing to compare.
+
+        With an s-channel resonance that efficiencies depend on through masses only, `efficiency-map`:
+        `family` (`spin1` or `spin0`), `m_med` and `m_dm` in GeV.
         """
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from recast_dm.errors import UsageError
 from recast_dm.signals.text import quantity, shortest
 
 SCHEMA = "recast-dm/signal-model/1"
@@ -108,6 +109,18 @@ class Citation:
     title: str
 
 
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Couplings that the field calls by a name, such as A1; masses are left to the user.
+
+    >>> dict(Benchmark("A1", (("g_q", 0.25), ("g_dm", 1.0), ("g_l", 0.0))).values)
+    {'g_q': 0.25, 'g_dm': 1.0, 'g_l': 0.0}
+    """
+
+    name: str
+    values: tuple[tuple[str, float], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalRecord:
     """A signal model, described. `dm` and `mediator` are None where the model has none."""
@@ -125,6 +138,7 @@ class SignalRecord:
     validity: tuple[str, ...]
     planes: Planes
     citations: tuple[Citation, ...]
+    benchmarks: tuple[Benchmark, ...] = ()
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name. Raises KeyError."""
@@ -133,11 +147,24 @@ class SignalRecord:
                 return parameter
         raise KeyError(name)
 
+    def benchmark(self, name: str) -> Benchmark:
+        """The benchmark of that name. Raises UsageError."""
+        for benchmark in self.benchmarks:
+            if benchmark.name == name:
+                return benchmark
+        known = ", ".join(benchmark.name for benchmark in self.benchmarks)
+        raise UsageError(
+            f"{self.name} has no benchmark {name!r}",
+            hint=f"its benchmarks: {known}" if known else "it has none: give its parameters",
+        )
+
     def document(self) -> dict[str, Any]:
         """The JSON document (schema `recast-dm/signal-model/1`)."""
         document: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
         for parameter in document["parameters"]:
             parameter["required"] = parameter["default"] is None
+        for benchmark in document["benchmarks"]:
+            benchmark["values"] = dict(benchmark["values"])
         return _json(document)  # type: ignore[no-any-return]  # a mapping in, a mapping out
 
 

@@ -186,6 +186,7 @@ class Spin1:
                 "invisible_ids": [DM_ID],
                 "expected_width_gev": self.widths(point).total,
             },
+            "efficiency-map": {"family": "spin1", "m_med": point["m_med"], "m_dm": point["m_dm"]},
         }
 
     def _couplings(self, point: Point) -> list[tuple[int, float, float]]:

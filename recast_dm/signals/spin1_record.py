@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from recast_dm.signals.record import (
+    Benchmark,
     Bound,
     Citation,
     DarkMatter,
@@ -109,6 +110,15 @@ def _parameters(kind: str) -> tuple[Parameter, ...]:
     )
 
 
+def _benchmarks(letter: str) -> tuple[Benchmark, ...]:
+    """Leptophobic and leptophilic, arXiv:1703.05703, section 2.1; only V2 and A2 couple to leptons."""
+    leptons = {"A": 0.1, "V": 0.01}[letter]
+    return (
+        Benchmark(f"{letter}1", (("g_q", 0.25), ("g_dm", 1.0), ("g_l", 0.0))),
+        Benchmark(f"{letter}2", (("g_q", 0.1), ("g_dm", 1.0), ("g_l", leptons))),
+    )
+
+
 def record(kind: Literal["axial-vector", "vector"]) -> SignalRecord:
     axial = kind == "axial-vector"
     return SignalRecord(
@@ -144,4 +154,5 @@ def record(kind: Literal["axial-vector", "vector"]) -> SignalRecord:
         ),
         planes=Planes(dd=("SD-p", "SD-n") if axial else ("SI",), id="s-wave"),
         citations=_CITATIONS,
+        benchmarks=_benchmarks("A" if axial else "V"),
     )

@@ -56,6 +56,17 @@ class TestConformance:
         with pytest.raises(KeyError):
             model.record.parameter("no such parameter")
 
+    def test_benchmarks_leave_only_masses_open(self, model):
+        for benchmark in model.record.benchmarks:
+            assert model.record.benchmark(benchmark.name) is benchmark
+            open_ones = {p.name: p.lower.value for p in model.record.parameters if p.required}
+            given = dict(benchmark.values)
+            assert not set(open_ones) & set(given)
+            point = model.point({**open_ones, **given})
+            assert {name: point[name] for name in given} == given
+        with pytest.raises(UsageError, match="has no benchmark 'Z9'"):
+            model.record.benchmark("Z9")
+
     def test_records_are_values(self, model):
         assert hash(model.record) == hash(model.record)
         with pytest.raises(AttributeError):
@@ -101,6 +112,17 @@ class TestConformance:
         assert len(left_of) == len(set(left_of))
         assert isinstance(pythia8["recoil_id"], int)
         assert all(isinstance(pdg_id, int) for pdg_id in pythia8["invisible_ids"])
+
+    @given(data=st.data())
+    def test_efficiency_maps_are_read_at_the_masses(self, model, data):
+        point = accepted(model, data)
+        fed = model.feeds(point).get("efficiency-map")
+        if fed is None:
+            assert "m_med" not in point.parameters()
+            return
+        spin = {"spin1": 1, "spin0": 0}[fed["family"]]
+        assert spin == model.record.mediator.spin
+        assert fed == {"family": f"spin{spin}", "m_med": point["m_med"], "m_dm": point["m_dm"]}
 
     @given(data=st.data())
     def test_feeds_are_the_callers_own(self, model, data):

@@ -120,7 +120,22 @@ def test_words_of_a_point():
             "invisible_ids": [18],
             "expected_width_gev": AXIAL.widths(point(AXIAL, 2000, 1)).total,
         },
+        "efficiency-map": {"family": "spin1", "m_med": 2000.0, "m_dm": 1.0},
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "couplings"),
+    [
+        (AXIAL, "A1", (0.25, 1.0, 0.0)),
+        (AXIAL, "A2", (0.1, 1.0, 0.1)),
+        (VECTOR, "V1", (0.25, 1.0, 0.0)),
+        (VECTOR, "V2", (0.1, 1.0, 0.01)),
+    ],
+)
+def test_benchmarks_are_those_of_the_lhc_dm_wg(model, name, couplings):
+    chosen = point(model, 1000, 1, **dict(model.record.benchmark(name).values))
+    assert (chosen["g_q"], chosen["g_dm"], chosen["g_l"]) == couplings
 
 
 def test_leptons_of_a_vector_mediator():
