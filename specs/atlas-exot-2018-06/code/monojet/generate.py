@@ -237,8 +237,8 @@ def recoil_slices_hook(slices: RecoilSlices, recoil_id: int) -> Any:
     return RecoilSlicesHook()
 
 
-def start_pythia(signal: Signal, seed: int, hook: Any = None) -> Any:
-    """An initialised Pythia for this signal; a setting that it refuses is an error.
+def start_pythia(signal: Signal, seed: int, hook: Any = None, settings: Sequence[str] = ()) -> Any:
+    """An initialised Pythia for this signal; a setting that it refuses is an error. `settings` come after all others.
 
     The Z' couplings are set in units of f at the mass of particle 32 (see `zprime_settings`), which takes
     a first Pythia whose electroweak couplings are initialised but which generates nothing.
@@ -257,7 +257,7 @@ def start_pythia(signal: Signal, seed: int, hook: Any = None) -> Any:
         unit = coupling_unit(couplings_only.coupSM, couplings_only.particleData.m0(32))
         words += zprime_settings(signal.zprime_couplings, unit)
     pythia = pythia8mc.Pythia("", False)
-    read_settings(pythia, words)
+    read_settings(pythia, [*words, *settings])
     if hook is not None:
         pythia.setUserHooksPtr(hook)
     if not pythia.init():
