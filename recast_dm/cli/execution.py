@@ -58,18 +58,33 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
 
 
-def execute(name: str, opening: Opening, settings: Settings, start: Start) -> None:
-    """Executes and prints. `start` is `reinterpret.run` or `reinterpret.rerun` with everything else filled in."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is to be run, where, and by what."""
+
+    subject: reinterpret.Subject
+    directory: Path
+    backend: Backend
+
+
+def ready(name: str, opening: Opening, settings: Settings) -> Ready:
+    """Opens what the user names, and finds the backend."""
     directory = options.run_directory(settings.workdir)
     init_files = directory / INIT_FILES
     subject = complete(open_subject(name, opening, init_files), init_files, opening.inputs_from)
-    backend = _backend(subject, settings)
+    return Ready(subject, directory, _backend(subject, settings))
+
+
+def execute(name: str, opening: Opening, settings: Settings, start: Start) -> None:
+    """Executes and prints. `start` is `reinterpret.run` or `reinterpret.rerun` with everything else filled in."""
+    found = ready(name, opening, settings)
     try:
         with progress.observer(quiet=settings.quiet) as observer:
-            result = start(subject, backend, directory, observer)
+            result = start(found.subject, found.backend, found.directory, observer)
     finally:
-        options.link_latest(directory)
+        options.link_latest(found.directory)
     plots = limit.plots(result)
+    result.keep(plots)
     if settings.json:
         view.document(result.document(plots))
     else:

@@ -11,6 +11,7 @@ from recast_dm.cli.view import number
 from recast_dm.cli.view import table as columns
 from recast_dm.engine.rundir import plain
 from recast_dm.reinterpret import Result
+from recast_dm.statistics.limit import Limit
 
 LAST_STEPS = 10
 """Steps whose published values a table shows."""
@@ -54,7 +55,7 @@ def _head(result: Result) -> list[str]:
 def _limit(result: Result) -> list[str]:
     limit = result.limit
     if limit is None:
-        return []
+        return ["", f"NOT COVERED: {result.answer.reason}"] if result.answer else []
     rows = [
         ("", "observed", "expected", "-1 sigma", "+1 sigma", "-2 sigma", "+2 sigma"),
         ("CLs (mu=1)", number(limit.cls_obs), *_band(limit.cls_exp)),
@@ -72,7 +73,27 @@ def _limit(result: Result) -> list[str]:
         f"{verdict} at 95 % CL ({expected})",
         *(["  (within the MC error: generate more events)"] if _close(result) else []),
         f"bins treated as {limit.correlation_model}; MC error of the limit {100 * limit.mu_upper_obs_mc_error:.1f} %",
+        *_corrected(result),
+        *_uncertainties(limit),
     ]
+
+
+def _corrected(result: Result) -> list[str]:
+    """The limit with a K-factor, beside the one without."""
+    found = result.answer.corrected if result.answer else None
+    if found is None:
+        return []
+    verdict = "EXCLUDED" if found.excluded else "not excluded"
+    chosen = f"with K = {number(found.value)} ({found.name}: {found.source})"
+    expected = number(found.mu_upper_exp[2])
+    return [f"{chosen}: mu upper limit {number(found.mu_upper_obs)} (expected {expected}), {verdict}"]
+
+
+def _uncertainties(limit: Limit) -> list[str]:
+    if not limit.uncertainties:
+        return []
+    rows = [(each.source, f"{100 * each.relative:.2g} %", each.how) for each in limit.uncertainties]
+    return ["", columns(rows, head=("uncertainty of the limit", "", ""))]
 
 
 def _close(result: Result) -> bool:

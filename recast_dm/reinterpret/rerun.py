@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from recast_dm import signals
+from recast_dm import signals, store
 from recast_dm.backends import Backend, Work
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
@@ -16,25 +16,18 @@ from recast_dm.errors import StatisticsError, StepFailed, UsageError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import inputs
 from recast_dm.reinterpret.closure import Closure, compare
+from recast_dm.reinterpret.kfactor import Choice
+from recast_dm.reinterpret.points import Answer, Point, point_of
 from recast_dm.reinterpret.subject import Subject
 from recast_dm.spec.analysis import Analysis
-from recast_dm.statistics import NO_CONVERGENCE, Limit, read_limit
-
-if TYPE_CHECKING:
-    from recast_dm import signals
+from recast_dm.statistics.limit import NO_CONVERGENCE, Limit, NotCovered, read_outcome
 
 LIMIT_RESULT = "limit"
 """The entry of recast.yml's `results` that holds a limit stage's document."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A model's name, its parameters, what it says about its validity there, and its order in perturbation theory."""
-
-    model: str
-    parameters: Mapping[str, float]
-    validity: tuple[signals.Finding, ...]
-    order: str
+RESULT = "result.json"
+"""The document of a run, kept in its directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +35,24 @@ class Result:
     """What a run gave: its records, and the limit beside the published one where the analysis makes one."""
 
     subject: Subject
-    point: Point | None
     finished: Finished
-    limit: Limit | None
-    closure: tuple[Closure, ...]
+    answer: Answer | None
+    point: Point | None
     overrides: Mapping[str, Any]
+
+    @property
+    def limit(self) -> Limit | None:
+        return self.answer.limit if self.answer else None
+
+    @property
+    def closure(self) -> tuple[Closure, ...]:
+        return self.answer.closure if self.answer else ()
 
     def file(self, relpath: str) -> Path:
         return result_file(self.finished.directory, relpath)
 
     def document(self, plots: tuple[Path, ...] = ()) -> dict[str, Any]:
-        """The JSON document: `recast-dm/limit/1`, or `recast-dm/run-result/1` where there is no limit."""
+        """The JSON document: `recast-dm/limit/1`, or `recast-dm/run-result/1` where no limit is made."""
         common = {
             **self.subject.identity,
             "model": self.point.model if self.point else None,
@@ -64,34 +64,28 @@ class Result:
             "steps": [_step(record) for record in self.finished.records],
             "run_dir": str(self.finished.directory),
         }
-        if self.limit is None:
+        if self.answer is None:
             results = {name: str(self.file(path)) for name, path in self.subject.results.items()}
             published = {str(record.step): plain(record.published) for record in self.finished.records}
             return {"schema": "recast-dm/run-result/1", **common, "results": results, "published": published, **rest}
-        limit = self.limit
+        found = self.answer.document()
+        shown = {"title": self.subject.title, "references": self.subject.references, "order": self._order}
         return {
             "schema": "recast-dm/limit/1",
             **common,
-            "validity": [
-                {"name": f.name, "ok": f.ok, "text": f.text} for f in (self.point.validity if self.point else ())
-            ],
-            "sigma_pb": limit.sigma_pb,
-            "sigma_pb_mc_error": limit.sigma_pb_mc_error,
-            "cls_obs": limit.cls_obs,
-            "cls_exp": list(limit.cls_exp),
-            "mu_upper_obs": limit.mu_upper_obs,
-            "mu_upper_exp": list(limit.mu_upper_exp),
-            "mu_upper_obs_mc_error": limit.mu_upper_obs_mc_error,
-            "mu_upper_exp_mc_error": limit.mu_upper_exp_mc_error,
-            "sigma_upper_obs_pb": limit.sigma_upper_obs_pb,
-            "sigma_upper_exp_pb": list(limit.sigma_upper_exp_pb),
-            "excluded": limit.excluded,
-            "excluded_expected": limit.excluded_expected,
-            "correlation_model": limit.correlation_model,
-            "closure": [closure.document() for closure in self.closure],
+            **shown,
+            **found,
             "plots": [str(plot) for plot in plots],
             **rest,
         }
+
+    @property
+    def _order(self) -> str | None:
+        return self.point.order if self.point else None
+
+    def keep(self, plots: tuple[Path, ...] = ()) -> None:
+        """Writes the document into the run directory, for `limits`, `report` and `export`."""
+        store.write_atomic(self.finished.directory / RESULT, store.pretty(self.document(plots)))
 
 
 def _step(record: Record) -> dict[str, Any]:
@@ -103,21 +97,11 @@ def _step(record: Record) -> dict[str, Any]:
     }
 
 
-def point_of(model_name: str, values: Mapping[str, object]) -> tuple[Point, Mapping[str, Any]]:
-    """A checked point of a model, and what the model feeds there. Raises UsageError."""
-    from recast_dm import signals  # only where a point has a model
-
-    model = signals.find(model_name)
-    point = model.point(values)
-    return Point(model_name, point.parameters(), model.validity(point), model.record.order), model.feeds(point)
-
-
 def example_inputs(analysis: Analysis) -> dict[str, Any]:
     """The complete init parameters of an analysis' example point, for capture.
 
     Raises UsageError when the example or a closure point is not one that its model has.
     """
-    from recast_dm import signals
 
     for published in analysis.closure:
         if published.model in signals.names():
@@ -151,8 +135,16 @@ def rerun(
     directory: Path,
     observer: events.Observer,
     overrides: Mapping[str, Any] | None = None,
+    k_factor: Choice | None = None,
 ) -> Result:
     """Reruns a capsule or an analysis under a signal model at a point. Raises UsageError for one that cannot be."""
+    point, carried = carried_by(subject, model, values)
+    initdata = {**inputs.override(subject, overrides or {}), **carried}
+    return _execute(subject, point, initdata, overrides or {}, backend, directory, observer, k_factor)
+
+
+def carried_by(subject: Subject, model: str, values: Mapping[str, object]) -> tuple[Point, dict[str, Any]]:
+    """A point, and the init parameters that carry it into the analysis. Raises UsageError for what cannot be."""
     signal = subject.analysis.signal if subject.analysis else None
     if signal is None:
         raise UsageError(
@@ -160,9 +152,7 @@ def rerun(
             hint="recast.yml needs a `signal` section",
         )
     point, feeds = point_of(model, values)
-    carried = inputs.signal_inputs(signal, feeds, model)
-    initdata = {**inputs.override(subject, overrides or {}), **carried}
-    return _execute(subject, point, initdata, overrides or {}, backend, directory, observer)
+    return point, inputs.signal_inputs(signal, feeds, model)
 
 
 def _execute(
@@ -173,6 +163,7 @@ def _execute(
     backend: Backend,
     directory: Path,
     observer: events.Observer,
+    k_factor: Choice | None = None,
 ) -> Result:
     work = Work(
         workflow=subject.workflow,
@@ -195,13 +186,26 @@ def _execute(
     except StepFailed as error:
         raise _statistics_error(subject, error) or error from None
     _demand_results(subject, finished)
-    limit = None
-    if subject.analysis is not None and LIMIT_RESULT in subject.results:
-        limit = read_limit(result_file(finished.directory, subject.results[LIMIT_RESULT]))
-    published = subject.analysis.closure if subject.analysis else ()
-    closure = compare(published, point.model, point.parameters, limit) if limit and point else ()
+    found = answer(subject, point, finished.directory, k_factor)
     overrides = {**subject.overrides, **overrides}
-    return Result(subject=subject, point=point, finished=finished, limit=limit, closure=closure, overrides=overrides)
+    return Result(subject=subject, point=point, finished=finished, answer=found, overrides=overrides)
+
+
+def answer(subject: Subject, point: Point | None, place: Path, k_factor: Choice | None = None) -> Answer | None:
+    """What a finished pipeline says of a point; `place` holds its stages. None where it makes no limit."""
+    if subject.analysis is None or LIMIT_RESULT not in subject.results:
+        return None
+    outcome = read_outcome(result_file(place, subject.results[LIMIT_RESULT]))
+    if isinstance(outcome, NotCovered):
+        return Answer(point=point, limit=None, reason=outcome.reason)
+    if point is None:
+        return Answer(point=None, limit=outcome)
+    return Answer(
+        point=point,
+        limit=outcome,
+        closure=compare(subject.analysis.closure, point.model, point.parameters, outcome),
+        corrected=k_factor.at(point.model, point.parameters, outcome) if k_factor else None,
+    )
 
 
 def _demand_results(subject: Subject, finished: Finished) -> None:

@@ -39,6 +39,11 @@ class Subject:
     capsule: Capsule | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def references(self) -> Mapping[str, str]:
+        """Where it was published: `arxiv`, `hepdata`, …"""
+        return dict(self.analysis.references) if self.analysis else {}
+
     def rules(self) -> tuple[Rule, ...]:
         """How the outputs of its runs are compared."""
         return rules_of(self.analysis) if self.analysis else default_rules(self.results.values(), self.workflow)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from recast_dm import schemas
 from recast_dm.errors import StatisticsError
@@ -16,12 +17,32 @@ NO_CONVERGENCE = 7
 """The exit code by which a limit stage says that a fit did not converge."""
 
 
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """One part of a limit's uncertainty: where it comes from, its size relative to the limit on mu, and how it was found."""
+
+    source: str
+    relative: float
+    how: str
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class NotCovered:
+    """A point about which an analysis says nothing, and why."""
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """CLs at mu = 1 and 95 % CL upper limits on mu; sigma in pb.
 
     The `_exp` tuples hold five numbers in pyhf's order: -2, -1, 0, +1, +2 sigma. MC errors are relative, from a
-    bootstrap over the simulated events. `sigma_pb` is the cross-section that mu = 1 stands for.
+    bootstrap over the simulated events. `sigma_pb` is the cross-section that mu = 1 stands for. `likelihood` names the
+    implementation that made it.
     """
 
     sigma_pb: float
@@ -33,6 +54,8 @@ class Limit:
     mu_upper_obs_mc_error: float
     mu_upper_exp_mc_error: float
     correlation_model: str
+    likelihood: str | None = None
+    uncertainties: tuple[Uncertainty, ...] = ()
 
     @property
     def sigma_upper_obs_pb(self) -> float:
@@ -52,14 +75,28 @@ class Limit:
         return self.cls_exp[2] < LEVEL
 
 
-def read_limit(path: Path) -> Limit:
-    """The limit in a limit stage's output. Raises StatisticsError for anything but a complete, finite, sane one."""
+def read_outcome(path: Path) -> Limit | NotCovered:
+    """What a limit stage wrote. Raises StatisticsError for anything but a complete, finite, sane limit, or a reason."""
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise StatisticsError(f"the limit stage's output {path} cannot be read: {error}") from None
     if found := schemas.problem("limit-stage-1", document):
         raise StatisticsError(f"the limit stage's output {path} is not a limit: {found[1]}")
+    if "not_covered" in document:
+        return NotCovered(document["not_covered"])
+    return _limit(document, path)
+
+
+def read_limit(path: Path) -> Limit:
+    """The limit in a limit stage's output. Raises StatisticsError also where the point is not covered."""
+    outcome = read_outcome(path)
+    if isinstance(outcome, NotCovered):
+        raise StatisticsError(f"{path} holds no limit: {outcome.reason}")
+    return outcome
+
+
+def _limit(document: dict[str, Any], path: Path) -> Limit:
     limit = Limit(
         sigma_pb=document["sigma_pb"],
         sigma_pb_mc_error=document["sigma_pb_mc_error"],
@@ -70,6 +107,8 @@ def read_limit(path: Path) -> Limit:
         mu_upper_obs_mc_error=document["mu_upper_obs_mc_error"],
         mu_upper_exp_mc_error=document["mu_upper_exp_mc_error"],
         correlation_model=document["correlation_model"],
+        likelihood=document.get("likelihood"),
+        uncertainties=tuple(Uncertainty(**each) for each in document.get("uncertainties", ())),
     )
     _check(limit, path)
     return limit

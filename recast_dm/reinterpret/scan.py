@@ -1,0 +1,231 @@
+"""Many points through one preserved pipeline: one workflow, in which the pipeline is scattered over the points.
+
+Each point keeps the step keys that a rerun of it alone would have, so that both find each other's finished steps, and
+both give the same numbers. What no parameter of the signal reaches has the same key everywhere and is done once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recast_dm import store
+from recast_dm.backends import Backend, Work
+from recast_dm.engine import events
+from recast_dm.errors import Location, RecastError, StepFailed, UsageError
+from recast_dm.model import INIT, Image, OutputSelector, Scatter, Stage, StepId, SubWorkflow, Workflow
+from recast_dm.reinterpret import closure, inputs
+from recast_dm.reinterpret.grid import Grid, Refused
+from recast_dm.reinterpret.kfactor import Choice
+from recast_dm.reinterpret.points import Answer, Point
+from recast_dm.reinterpret.rerun import LIMIT_RESULT, answer, carried_by
+from recast_dm.reinterpret.subject import Subject
+
+STAGE = "point"
+"""The stage that a scan makes of a pipeline; `point/<n>/` holds the files of the n-th point."""
+DOCUMENT = "scan.json"
+SCHEMA = "recast-dm/scan/1"
+_HERE = Location("scan", 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What was found at the points of a grid, in its order. `places` are the directories with the stages of each point.
+
+    Points that the model does not have come last, as not covered, with the model's reason.
+    """
+
+    subject: Subject
+    grid: Grid
+    directory: Path
+    answers: tuple[Answer, ...]
+    places: tuple[Path | None, ...]
+    overrides: Mapping[str, Any]
+    images: tuple[Image, ...] = ()
+    spot_check: Mapping[str, Any] | None = None
+    contour: Mapping[str, Any] | None = None
+
+    @property
+    def done(self) -> tuple[Answer, ...]:
+        return tuple(each for each in self.answers if each.limit is not None)
+
+    @property
+    def failed(self) -> tuple[Answer, ...]:
+        return tuple(each for each in self.answers if each.failed)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document `recast-dm/scan/1`."""
+        analysis = self.subject.analysis
+        published = analysis.closure if analysis else ()
+        first = next((each.point for each in self.answers if each.point), None)
+        return {
+            "schema": SCHEMA,
+            **self.subject.identity,
+            "title": self.subject.title,
+            "references": self.subject.references,
+            "model": self.grid.model,
+            "order": first.order if first else "LO",
+            "grid": {name: list(values) for name, values in self.grid.axes.items()},
+            "fixed": dict(self.grid.fixed),
+            "overrides": dict(self.overrides),
+            "luminosity_fb": None,
+            "k_factor": next((each.corrected.name for each in self.done if each.corrected), None),
+            "points": [each.document() for each in self.answers],
+            "closure": closure.table(published, self.grid.model, self.answers),
+            "spot_check": dict(self.spot_check) if self.spot_check else None,
+            "contour": dict(self.contour) if self.contour else None,
+            "images": [image.document() for image in self.images],
+            "run_dir": str(self.directory),
+        }
+
+    def keep(self) -> Path:
+        """Writes the document into the scan's directory."""
+        path = self.directory / DOCUMENT
+        store.write_atomic(path, store.pretty(self.document()))
+        return path
+
+
+def scan(
+    subject: Subject,
+    grid: Grid,
+    backend: Backend,
+    directory: Path,
+    observer: events.Observer,
+    overrides: Mapping[str, Any] | None = None,
+    k_factor: Choice | None = None,
+) -> Scan:
+    """Runs every point of a grid. A point whose steps fail is kept as failed, and the others go on.
+
+    The backend should keep going after a failure. Raises UsageError for what cannot be scanned, StepFailed when every
+    point failed, and whatever else ends a run as a whole.
+    """
+    points, work = prepared(subject, grid, overrides or {})
+    images: tuple[Image, ...] = ()
+    failure: StepFailed | None = None
+    try:
+        images = backend.execute(work, directory=directory, observer=observer).images
+    except StepFailed as error:
+        failure = error
+    lost = _lost(failure)
+    found = [
+        _answer(subject, point, directory / STAGE / str(n), lost.get(n), k_factor) for n, point in enumerate(points)
+    ]
+    if failure is not None and not any(each.limit or each.status == "not covered" for each in found):
+        raise failure
+    refused = tuple(
+        Answer(
+            point=Point(grid.model, {**grid.fixed, **each.parameters}, (), points[0].order),
+            limit=None,
+            reason=each.reason,
+        )
+        for each in grid.refused
+    )
+    return Scan(
+        subject=subject,
+        grid=grid,
+        directory=directory,
+        answers=(*found, *refused),
+        places=(*(directory / STAGE / str(n) for n in range(len(points))), *(None for _ in refused)),
+        overrides={**subject.overrides, **(overrides or {})},
+        images=images or tuple(subject.pinned.values()),
+    )
+
+
+def prepared(subject: Subject, grid: Grid, overrides: Mapping[str, Any]) -> tuple[tuple[Point, ...], Work]:
+    """The points, and the one workflow that runs them all."""
+    if subject.analysis is None or LIMIT_RESULT not in subject.results:
+        raise UsageError(
+            f"{subject.name} makes no limit that could be scanned",
+            hint=f"recast.yml needs `signal`, and an entry {LIMIT_RESULT!r} in `results`",
+        )
+    fed = [carried_by(subject, grid.model, point.parameters()) for point in grid.points]
+    carried = [each for _, each in fed]
+    varied = {name: [each[name] for each in carried] for name in carried[0]}
+    initdata = {**inputs.override(subject, overrides), **varied}
+    work = Work(
+        workflow=scattered(subject.workflow, list(initdata), list(varied)),
+        initdata=initdata,
+        initdir=subject.initdir,
+        pinned=subject.pinned,
+        layout=subject.layout,
+        relaxations={f"{STAGE}/{stage}": each for stage, each in subject.relaxations.items()},
+        policies={f"{STAGE}/{stage}": each for stage, each in subject.policies.items()},
+        about={
+            **subject.identity,
+            "model": grid.model,
+            "parameters": {
+                **grid.fixed,
+                **{name: [point[name] for point in grid.points] for name in grid.axes},
+            },
+            "initdata": initdata,
+            "reference": [replace(rule, path=_everywhere(rule.path)).document() for rule in subject.rules()],
+        },
+    )
+    return tuple(point for point, _ in fed), work
+
+
+def _everywhere(path: str) -> str:
+    """A rule's path, as a pattern over all points.
+
+    >>> _everywhere("limit/limit.json")
+    'point/*/limit/*/limit.json'
+    """
+    stage, _, rest = path.partition("/")
+    return f"{STAGE}/*/{path}" if "*" in path else f"{STAGE}/*/{stage}/*/{rest}"
+
+
+def _refused(grid: Grid, refused: Refused, order: str) -> Answer:
+    point = Point(grid.model, {**grid.fixed, **refused.parameters}, (), order)
+    return Answer(point=point, limit=None, reason=refused.reason)
+
+
+def scattered(workflow: Workflow, names: Sequence[str], varied: Sequence[str]) -> Workflow:
+    """A workflow as the body of one stage, scattered over the init parameters that vary; the others are passed on.
+
+    >>> from recast_dm.model import Workflow
+    >>> [stage.name for stage in scattered(Workflow(()), ["seeds", "m_med"], ["m_med"]).stages]
+    ['point']
+    """
+    stage = Stage(
+        name=STAGE,
+        dependencies=(INIT.stage,),
+        parameters={name: OutputSelector(query=INIT.stage, output=name, many=False, where=_HERE) for name in names},
+        body=SubWorkflow(workflow, _HERE),
+        where=_HERE,
+        scatter=Scatter("zip", tuple(varied), _HERE),
+    )
+    source = {
+        "name": STAGE,
+        "dependencies": [INIT.stage],
+        "scheduler": {
+            "scheduler_type": "multistep-stage",
+            "parameters": {name: {"step": INIT.stage, "output": name} for name in names},
+            "scatter": {"method": "zip", "parameters": list(varied)},
+            "workflow": workflow.source,
+        },
+    }
+    return Workflow((stage,), {"stages": [source]})
+
+
+def _lost(failure: StepFailed | None) -> dict[int, str]:
+    """Why points have no limit, by their numbers: the first step of each that failed."""
+    found: dict[int, str] = {}
+    for each in failure.failed if failure else ():
+        parts = each.step.split("/")
+        if parts[0] == STAGE and len(parts) > 2 and parts[1].isdecimal():
+            name = StepId.parse(each.step)
+            found.setdefault(int(parts[1]), f"{'/'.join(str(name).split('/')[2:])}: {each.reason}")
+    return found
+
+
+def _answer(subject: Subject, point: Point, place: Path, lost: str | None, k_factor: Choice | None) -> Answer:
+    if lost is not None:
+        return Answer(point=point, limit=None, reason=lost, failed=True)
+    try:
+        found = answer(subject, point, place, k_factor)
+    except RecastError as error:
+        return Answer(point=point, limit=None, reason=error.message, failed=True)
+    assert found is not None  # noqa: S101  # only what makes limits is scanned
+    return found
