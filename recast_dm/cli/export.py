@@ -3,46 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recast_dm.cli import chosen, options, view
 
-Run = Annotated[
-    Path, typer.Argument(metavar="RUN|CAPSULE", help="A run directory, a name below build/runs, or a capsule.")
+if TYPE_CHECKING:
+    from recast_dm.capsule import Capsule
+    from recast_dm.export.scans import Scan
+
+SCANS = "hepdata"
+"""The format that takes results, where the others take files."""
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN|SCAN|CAPSULE", help="A run directory, a name below build/runs, a scan.json, or a capsule."
+    ),
 ]
-Format = Annotated[str, typer.Option("--format", metavar="ro-crate", help="Whose format.")]
+Format = Annotated[str, typer.Option("--format", metavar="ro-crate|hepdata", help="Whose format.")]
 Output = Annotated[
-    Path, typer.Option("-o", "--output", metavar="DIR|FILE.zip", help="Where it goes: a directory, or one zip file.")
+    Path,
+    typer.Option("-o", "--output", metavar="DIR|FILE", help="Where it goes: a directory, or one .zip or .tar.gz file."),
 ]
 
 
-def export(run: Run, output: Output, format: Format = "ro-crate", json: options.Json = False) -> None:  # noqa: A002  # the option's name
-    """Write a run or a capsule in another format: as an RO-Crate, with outputs, records and logs.
+def export(source: Source, output: Output, format: Format = "ro-crate", json: options.Json = False) -> None:  # noqa: A002  # the option's name
+    """Write a run, a scan or a capsule in another format: an RO-Crate, or a submission to HEPData.
 
     \b
     Examples:
       recast-dm export build/runs/latest -o my-run.zip
-      recast-dm export my-search.capsule --format ro-crate -o my-search-crate --json
+      recast-dm export build/runs/latest --format hepdata -o my-scan.tar.gz --json
     """
     from recast_dm import export as exporters
 
     exporter = exporters.find(format)
-    capsule = chosen.capsule(run)
-    source = run if capsule else chosen.directory(run)
-    done = exporter.export(capsule or source, output)
+    what = _scan(source) if format == SCANS else chosen.capsule(source) or chosen.directory(source)
+    done = exporter.export(what, output)
+    place = _place(what, source)
     if json:
         view.document(
             {
                 "schema": "recast-dm/export/1",
                 "format": format,
-                "source": str(source),
+                "source": str(place),
                 "output": str(done.output),
                 "files": done.files,
                 "size": done.size,
             }
         )
         return
-    rows = [("export", str(done.output)), ("of", str(source)), ("files", str(done.files)), ("bytes", str(done.size))]
+    rows = [("export", str(done.output)), ("of", str(place)), ("files", str(done.files)), ("bytes", str(done.size))]
     view.out(view.table(rows))
+
+
+def _scan(word: Path) -> Scan:
+    """The scan that a word names: a document, or a run directory that holds one."""
+    from recast_dm.export import scans
+
+    return scans.read(word if word.is_file() or scans.holds(word) else chosen.directory(word))
+
+
+def _place(what: Path | Capsule | Scan, word: Path) -> Path:
+    from recast_dm.export.scans import Scan
+
+    if isinstance(what, Scan):
+        return what.place
+    return what if isinstance(what, Path) else word

@@ -1,4 +1,4 @@
-"""Runs and capsules in other people's formats. One module a format; the seam is `Exporter`, found by its name."""
+"""Runs, scans and capsules in other people's formats. A module a format; the seam is `Exporter`, found by its name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from recast_dm.capsule import Capsule
 from recast_dm.errors import UsageError
+from recast_dm.export.scans import Scan
 
 GROUP = "recast_dm.exporters"
 
@@ -24,9 +25,12 @@ class Exported:
 
 @runtime_checkable
 class Exporter(Protocol):
-    """Writes a run directory or a capsule in one format. What it writes appears whole or not at all."""
+    """Writes a run directory, a capsule or a scan in one format. What it writes appears whole or not at all.
 
-    def export(self, source: Path | Capsule, output: Path) -> Exported: ...
+    Raises UsageError for what it does not take.
+    """
+
+    def export(self, source: Path | Capsule | Scan, output: Path) -> Exported: ...
 
 
 def find(name: str) -> Exporter:
@@ -35,7 +39,7 @@ def find(name: str) -> Exporter:
     >>> find("ro-crat")
     Traceback (most recent call last):
     recast_dm.errors.UsageError: there is no export format 'ro-crat'
-      known here: ro-crate
+      known here: hepdata, ro-crate
     """
     known = {point.name: point for point in entry_points(group=GROUP)}
     if name not in known:

@@ -11,9 +11,10 @@ import yaml
 from recast_dm import store
 from recast_dm.capsule import Capsule, crate, layout
 from recast_dm.engine import history
-from recast_dm.errors import IntegrityError
+from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.export import Exported
 from recast_dm.export.packing import write
+from recast_dm.export.scans import Scan
 
 Members: TypeAlias = Mapping[str, Path | bytes]
 """The files of a crate by their paths in it: each is a file that lies somewhere, or bytes."""
@@ -22,9 +23,16 @@ Members: TypeAlias = Mapping[str, Path | bytes]
 class RoCrate:
     """Provenance Run Crate 0.5; of a capsule without a reference run, Workflow RO-Crate 1.0."""
 
-    def export(self, source: Path | Capsule, output: Path) -> Exported:
-        members = of_run(source) if isinstance(source, Path) else of_capsule(source)
+    def export(self, source: Path | Capsule | Scan, output: Path) -> Exported:
+        members = of_capsule(source) if isinstance(source, Capsule) else of_run(_directory(source))
         return write(members, output)
+
+
+def _directory(source: Path | Scan) -> Path:
+    place = source.directory if isinstance(source, Scan) else source
+    if place is None:
+        raise UsageError("the run directory of this scan is not here", hint="a crate holds its files; name the run")
+    return place
 
 
 def of_run(directory: Path) -> Members:
