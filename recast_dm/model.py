@@ -175,25 +175,28 @@ class ParMount:
 class Policy:
     """How a step is treated: how often it is tried again, how long it may take (seconds), what it may use (bytes).
 
-    None is whatever the next wider policy says.
+    `batch` are the first words of its command: a program that does several command lines in one start. None is
+    whatever the next wider policy says.
     """
 
     retries: int | None = None
     timeout: float | None = None
     cpus: float | None = None
     memory: int | None = None
+    batch: tuple[str, ...] | None = None
 
     def over(self, wider: Policy) -> Policy:
         """This policy, with what it leaves open taken from a wider one.
 
         >>> Policy(retries=1).over(Policy(retries=3, timeout=60.0))
-        Policy(retries=1, timeout=60.0, cpus=None, memory=None)
+        Policy(retries=1, timeout=60.0, cpus=None, memory=None, batch=None)
         """
         return Policy(
             retries=wider.retries if self.retries is None else self.retries,
             timeout=wider.timeout if self.timeout is None else self.timeout,
             cpus=wider.cpus if self.cpus is None else self.cpus,
             memory=wider.memory if self.memory is None else self.memory,
+            batch=wider.batch if self.batch is None else self.batch,
         )
 
 

@@ -11,8 +11,8 @@ from recast_dm.backends import Work, demand_hosts, demand_runtime, provide_image
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
-from recast_dm.engine.perform import Tools
 from recast_dm.engine.request import Ask, Request
+from recast_dm.engine.starting import Tools
 from recast_dm.model import Image, Policy, Workflow
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.host import Host

@@ -17,10 +17,11 @@ from recast_dm.engine import events, expand
 from recast_dm.engine.beginning import begin
 from recast_dm.engine.history import attempts
 from recast_dm.engine.journal import Journal
-from recast_dm.engine.perform import Tools, Worker, now
+from recast_dm.engine.perform import Worker, now
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import Record, RunDirectory
+from recast_dm.engine.starting import Prepared, Tools
 from recast_dm.errors import Failure, Interrupted, RecastError, StepFailed
 from recast_dm.model import Image, Step, StepId
 from recast_dm.runtimes import About
@@ -82,7 +83,7 @@ class _Loop:
         with self._journal:
             self._observer(events.RunStarted(self._rundir.root, self._shown))
             for runtime in self._runtimes.values():
-                runtime.sweep(self._worker.run_id)
+                runtime.sweep(self._worker.starter.run_id)
             self._expand()
             self._work()
             try:
@@ -152,9 +153,12 @@ class _Loop:
             except RecastError as error:
                 self._fail(step, error)
                 continue
-            future = pool.submit(self._worker.perform, prepared)
+            future = pool.submit(self._perform, prepared)
             running[future] = step
             future.add_done_callback(ended.put)
+
+    def _perform(self, prepared: Prepared) -> Record:
+        return self._worker.found(prepared) or self._worker.made(prepared)
 
     def _settle(self, step: Step, future: Future[Record]) -> None:
         """Takes in a step that ended. An error that is not ours is a defect and ends the run as it is."""
@@ -187,12 +191,12 @@ class _Loop:
 
     def _stop(self, running: Mapping[Future[Record], Step]) -> None:
         """Ends every process; one that is just being started is caught by looking again."""
-        self._worker.stop.set()
+        self._worker.starter.stop.set()
         waiting = set(running)
         while waiting:
             try:
                 for runtime in self._runtimes.values():
-                    runtime.sweep(self._worker.run_id)
+                    runtime.sweep(self._worker.starter.run_id)
                 _, waiting = wait(waiting, timeout=1)
             except KeyboardInterrupt:
                 continue  # once is enough

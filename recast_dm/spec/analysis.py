@@ -15,6 +15,7 @@ from recast_dm.spec import reference, refs, remote, text, yadage
 from recast_dm.spec.quantity import quantity
 from recast_dm.spec.reference import Rule
 from recast_dm.spec.shape import did_you_mean
+from recast_dm.spec.words import plain_words
 
 MANIFEST = "recast.yml"
 RAW = ("compat: raw",)
@@ -255,12 +256,20 @@ def _policies(asked: Mapping[str, Any], root: text.Node) -> dict[str, Policy]:
 
 def _policy(asked: Mapping[str, Any], node: text.Node) -> Policy:
     memory = asked.get("memory")
+    batch = plain_words(asked["batch"]) if "batch" in asked else None
+    if "batch" in asked and batch is None:
+        raise SpecError(
+            f"batch is {asked['batch']!r}, which a shell would do more with than start it",
+            where=node.at(("batch",)).where,
+            hint="write the first words of the stage's command, such as: python3 -m limits",
+        )
     try:
         return Policy(
             retries=asked.get("retries"),
             timeout=asked.get("timeout"),
             cpus=asked.get("cpus"),
             memory=None if memory is None else int(quantity(memory)),
+            batch=batch,
         )
     except ValueError:
         where = node.at(("memory",)).where

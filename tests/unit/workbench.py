@@ -20,9 +20,9 @@ from recast_dm import spec
 from recast_dm.engine import events, expand, publishers
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
-from recast_dm.engine.perform import Tools
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
+from recast_dm.engine.starting import Tools
 from recast_dm.engine.values import freeze
 from recast_dm.model import Step, StepId, Workflow
 from recast_dm.runtimes import Job
