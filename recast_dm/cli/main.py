@@ -22,6 +22,7 @@ from recast_dm.cli import (
     catalogue,
     check,
     cp,
+    curves,
     diff,
     doctor,
     explain,
@@ -33,6 +34,7 @@ from recast_dm.cli import (
     ls,
     models,
     new,
+    plot,
     rerun,
     run,
     status,
@@ -100,10 +102,12 @@ app.command("logs", rich_help_panel="Inspect")(logs.logs)
 app.command("explain", rich_help_panel="Inspect")(explain.explain)
 app.command("diff", rich_help_panel="Inspect")(diff.diff)
 app.command("graph", rich_help_panel="Inspect")(graph.graph)
+app.command("plot", rich_help_panel="Inspect")(plot.plot)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
 app.command("gc", rich_help_panel="Setup")(gc.gc)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
+app.add_typer(curves.app, name="curves", rich_help_panel="Reinterpret")
 
 
 @app.callback(invoke_without_command=True)

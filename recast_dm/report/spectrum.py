@@ -33,33 +33,50 @@ def draw(result: Result) -> tuple[Path, ...]:
     spectrum = read(result, statistics)
     title = f"{result.subject.title}"
     label = f"{result.point.model} " + ", ".join(f"{k}={v:g}" for k, v in result.point.parameters.items())
-    figure = _figure(spectrum, statistics.observable, title, label)
+    picture = figure(spectrum, statistics.observable, title, label)
     places = tuple(result.finished.directory / f"spectrum.{suffix}" for suffix in ("png", "svg"))
     for place in places:
-        figure.savefig(place, dpi=150, metadata={"Date": None} if place.suffix == ".svg" else None)
+        picture.savefig(place, dpi=150, metadata={"Date": None} if place.suffix == ".svg" else None)
     return places
 
 
 def read(result: Result, statistics: Statistics) -> Spectrum:
     """The spectrum of a run, out of its background-only workspace and its signal patch, by pyhf."""
+    likelihood = output_path(result.finished, statistics.likelihood.stage, statistics.likelihood.output)
+    patch = output_path(result.finished, statistics.patch.stage, statistics.patch.output)
+    return of_files(likelihood, patch, statistics.channel, statistics.signal_sample)
+
+
+def of_files(workspace_file: Path, patch: Path, channel: str, signal_sample: str) -> Spectrum:
+    """The spectrum of one channel of a background-only workspace, with the signal of a patch."""
     import jsonpatch
     import numpy as np
     import pyhf
 
-    likelihood = output_path(result.finished, statistics.likelihood.stage, statistics.likelihood.output)
-    patch = output_path(result.finished, statistics.patch.stage, statistics.patch.output)
-    background_only = json.loads(likelihood.read_bytes())
+    background_only = json.loads(workspace_file.read_bytes())
     with_signal = jsonpatch.apply_patch(background_only, json.loads(patch.read_bytes()))
     workspace = pyhf.Workspace(background_only)
     model = workspace.model(poi_name=None)
-    bins = model.config.channel_slices[statistics.channel]
+    bins = model.config.channel_slices[channel]
     nominal = np.asarray(model.config.suggested_init())
     background = np.asarray(model.expected_actualdata(nominal))[bins]
     spread = _spread(model, nominal)[bins]
-    samples = next(c for c in with_signal["channels"] if c["name"] == statistics.channel)["samples"]
-    signal = next(s for s in samples if s["name"] == statistics.signal_sample)["data"]
+    samples = next(c for c in with_signal["channels"] if c["name"] == channel)["samples"]
+    signal = next(s for s in samples if s["name"] == signal_sample)["data"]
     data = workspace.data(model, include_auxdata=False)[bins]
     return Spectrum(*(tuple(float(x) for x in values) for values in (data, background, spread, signal)))
+
+
+def document(spectrum: Spectrum, observable: Observable | None) -> dict[str, Any]:
+    """The numbers of a spectrum, bin by bin; edges are null where they are infinite, or not known."""
+    edges: list[float | None] = [*observable.edges] if observable else [None] * (len(spectrum.data) + 1)
+    columns = (spectrum.data, spectrum.background, spectrum.uncertainty, spectrum.signal)
+    return {
+        "observable": observable.name if observable else "bin",
+        "unit": observable.unit if observable else "",
+        "columns": ["low", "high", "data", "background", "background_uncertainty", "signal"],
+        "rows": [[*pair, *values] for pair, *values in zip(pairwise(edges), *columns, strict=True)],
+    }
 
 
 def _spread(model: Any, nominal: Any) -> Any:
@@ -82,15 +99,16 @@ def _spread(model: Any, nominal: Any) -> Any:
     return np.sqrt(total)
 
 
-def _figure(spectrum: Spectrum, observable: Observable | None, title: str, label: str) -> Any:
+def figure(spectrum: Spectrum, observable: Observable | None, title: str, label: str) -> Any:
+    """The figure of a spectrum; without an observable, against the number of the bin."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.rcParams["svg.hashsalt"] = "recast-dm"
     edges, unit = _edges(observable, len(spectrum.data))
     widths = [high - low for low, high in pairwise(edges)]
-    figure = Figure(figsize=(7.5, 6.5), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    picture = Figure(figsize=(7.5, 6.5), layout="constrained")
+    upper, lower = picture.subplots(2, 1, sharex=True, height_ratios=(3, 1))
 
     def density(values: tuple[float, ...]) -> list[float]:
         return [value / width for value, width in zip(values, widths, strict=True)]
@@ -121,7 +139,7 @@ def _figure(spectrum: Spectrum, observable: Observable | None, title: str, label
     name = f"{observable.symbol} [{observable.unit}]" if observable else "bin"
     overflow = observable is not None and observable.edges[-1] is None
     lower.set_xlabel(name + (" (last bin: overflow)" if overflow else ""))
-    return figure
+    return picture
 
 
 def _ratios(axes: Any, spectrum: Spectrum, edges: list[float], centres: list[float]) -> None:
