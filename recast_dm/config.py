@@ -27,6 +27,8 @@ class Config:
     """The user's own catalogue."""
     recast_catalogues: tuple[Path, ...] = ()
     """Directories with entries of RECAST's catalogue."""
+    curves: Path = Path("curves.json")
+    """The user's own limit curves."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -45,8 +47,9 @@ class Config:
         config_home = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME") or "/") / ".config")
         catalogue = Path(env.get("RECAST_DM_CATALOGUE") or Path(config_home) / "recast-dm" / "catalogue.json")
         recast = tuple(Path(each).absolute() for each in env.get(RECAST_CATALOGUES, "").split(":") if each)
+        curves = Path(env.get("RECAST_DM_CURVES") or Path(config_home) / "recast-dm" / "curves.json")
         runtime = env.get("RECAST_DM_RUNTIME") or "auto"
-        return cls(cache_dir.absolute(), runtime, processors(), tokens, catalogue.absolute(), recast)
+        return cls(cache_dir.absolute(), runtime, processors(), tokens, catalogue.absolute(), recast, curves.absolute())
 
 
 def environment() -> dict[str, str]:
