@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 from recast_dm import schemas
 from recast_dm.curves import QUANTITIES, UNITS, Citation, Curve, shipped
 from recast_dm.errors import UsageError
+
+near = partial(pytest.approx, rel=1e-9, abs=0.0)
+"""Relative only: the absolute tolerance of pytest's own is passed by any cross-section."""
 
 BY_NAME = {curve.name: curve for curve in shipped()}
 
@@ -36,12 +40,12 @@ def curve(**changes) -> Curve:
 def test_a_power_law_is_interpolated_exactly():
     line = curve(masses=(10.0, 1000.0), limits=(3e-46, 3e-44))
     for mass in (10.0, 17.0, 333.0, 999.9, 1000.0):
-        assert line.at(mass) == pytest.approx(3e-47 * mass, rel=1e-12)
+        assert line.at(mass) == near(3e-47 * mass, rel=1e-12)
 
 
 def test_between_neighbours_only():
     assert curve().at(100.0) == 1e-47
-    assert curve().at(math.sqrt(10.0 * 100.0)) == pytest.approx(math.sqrt(1e-46 * 1e-47))
+    assert curve().at(math.sqrt(10.0 * 100.0)) == near(math.sqrt(1e-46 * 1e-47))
 
 
 @pytest.mark.parametrize("mass", [9.999, 1000.001, 0.0, -5.0, math.inf, math.nan])
@@ -124,19 +128,19 @@ def test_every_table_is_in_the_index_and_in_the_readme():
         ("pico-60-2019-sdp", 2.899881831138842, 2.9446016334958855e-37),
         ("pandax-4t-2024-si", 5.052583536078126, 9.126108403505616e-44),
         ("xenonnt-2025-si", 10000.0, 3.7e-45),
-        ("icecube-2016-sdp-tautau", 994.6, 2.4177e-40),
+        ("icecube-2016-sdp-tautau", 994.6, 2.4177e-41),
         ("veritas-2017-bb", 1000.0, 1.34941101e-23),
         ("veritas-2017-tautau", 100.0, 2.45383202e-23),
         ("cresst-2019-si", 9.556777494414359, 4.118242670464816e-42),
     ],
 )
 def test_numbers_of_the_tables(name, mass, limit):
-    assert BY_NAME[name].at(mass) == pytest.approx(limit, rel=1e-12)
+    assert BY_NAME[name].at(mass) == near(limit, rel=1e-12)
 
 
 def test_the_band_of_a_limit_is_around_it():
     line = BY_NAME["veritas-2017-bb"]
-    assert line.band_at(1000.0) == pytest.approx((6.85497664e-24, 2.57519448e-23))
+    assert line.band_at(1000.0) == near((6.85497664e-24, 2.57519448e-23))
     low, high = line.band_at(333.0)
     assert low < line.at(333.0) < high
     assert line.band_at(99.0) is None
