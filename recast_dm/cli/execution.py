@@ -19,6 +19,7 @@ from recast_dm.engine.events import Observer
 from recast_dm.engine.rundir import INIT_FILES
 from recast_dm.errors import UsageError, storage_error
 from recast_dm.model import Policy, Workflow
+from recast_dm.reinterpret import outside
 from recast_dm.reinterpret.inputs import override
 from recast_dm.runtimes import Runtime
 from recast_dm.spec import remote, source
@@ -39,6 +40,7 @@ class Opening:
     allow_remote: bool = False
     raw: tuple[str, ...] = ()
     inputs_from: tuple[Path, ...] = ()
+    events: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,10 @@ def ready(name: str, opening: Opening, settings: Settings) -> Ready:
     directory = options.run_directory(settings.workdir)
     init_files = directory / INIT_FILES
     subject = complete(open_subject(name, opening, init_files), init_files, opening.inputs_from)
+    if opening.events:
+        held = subject.initdir
+        made = _placed(init_files, lambda unfinished: outside.assemble(held, opening.events, unfinished))
+        subject = replace(subject, initdir=made)
     return Ready(subject, directory, _backend(subject, settings))
 
 
@@ -186,7 +192,8 @@ def _with_files(subject: reinterpret.Subject, files: tuple[Path, ...]) -> reinte
 
 
 def _refuse_for_capsules(opening: Opening) -> None:
-    if opening != Opening(allow_remote=opening.allow_remote, inputs_from=opening.inputs_from):
+    allowed = Opening(allow_remote=opening.allow_remote, inputs_from=opening.inputs_from, events=opening.events)
+    if opening != allowed:
         raise UsageError(
             "a capsule brings its own inputs", hint="-p changes init parameters; the other options are for sources"
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from recast_dm.cli import view
 from recast_dm.cli.view import number
@@ -112,18 +114,29 @@ def _closure(result: Result) -> list[str]:
         return []
     if not result.closure:
         return ["", "closure: nothing was published for this point"]
-    rows = [
+    return ["", *closure_rows([each.document() for each in result.closure])]
+
+
+def closure_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The table of published numbers beside ours, from their documents; with their points where these are named."""
+    shown = [
         (
-            _QUANTITY[c.quantity],
-            number(c.ours),
-            number(c.published),
-            f"{c.ratio:.3f}",
-            f"{'agrees' if c.agrees else 'DISAGREES'} (within {100 * c.tolerance:.0f} %)",
-            c.source,
+            *([_place(row)] if "parameters" in row else []),
+            _QUANTITY[row["quantity"]],
+            number(row["ours"]),
+            number(row["published"]),
+            f"{row['ratio']:.3f}",
+            f"{'agrees' if row['agrees'] else 'DISAGREES'} (within {100 * row['tolerance']:.0f} %)",
+            row["source"],
         )
-        for c in result.closure
+        for row in rows
     ]
-    return ["", columns(rows, head=("closure", "ours", "published", "ratio", "", "source"))]
+    extra = ("",) if shown and len(shown[0]) > 6 else ()
+    yield columns(shown, head=("closure", *extra, "ours", "published", "ratio", "", "source"))
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value:g}" for name, value in row["parameters"].items())
 
 
 def _places(result: Result, drawn: tuple[Path, ...]) -> list[str]:

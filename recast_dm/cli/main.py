@@ -21,6 +21,7 @@ from recast_dm.cli import (
     capture,
     catalogue,
     check,
+    contour,
     cp,
     curves,
     diff,
@@ -37,6 +38,7 @@ from recast_dm.cli import (
     plot,
     rerun,
     run,
+    scan,
     status,
     unpack,
     verify,
@@ -104,6 +106,8 @@ app.command("diff", rich_help_panel="Inspect")(diff.diff)
 app.command("graph", rich_help_panel="Inspect")(graph.graph)
 app.command("plot", rich_help_panel="Inspect")(plot.plot)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
+app.command("scan", rich_help_panel="Reinterpret")(scan.scan)
+app.command("contour", rich_help_panel="Reinterpret")(contour.contour)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
 app.command("gc", rich_help_panel="Setup")(gc.gc)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")

@@ -15,6 +15,7 @@ from recast_dm.config import Config
 from recast_dm.errors import RecastError, UsageError
 
 if TYPE_CHECKING:
+    from recast_dm.reinterpret.kfactor import Choice
     from recast_dm.spec.remote import Fetch
 
 AnalysisArgument = Annotated[
@@ -82,6 +83,22 @@ Parameters = Annotated[
     list[str] | None,
     typer.Option("-p", metavar="KEY=VALUE", help="Set an init parameter of the analysis; the value is YAML."),
 ]
+ModelSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the model, masses in GeV; repeat for each."),
+]
+Benchmark = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A1|V1|…", help="Couplings of a benchmark, as `models describe` lists them; --set goes before."
+    ),
+]
+KFactor = Annotated[
+    str | None,
+    typer.Option(
+        "--k-factor", metavar="drell-yan|FILE", help="Also show limits with this K-factor, beside leading order."
+    ),
+]
 DEFAULTS = Config.from_environment()
 
 
@@ -100,6 +117,21 @@ def pairs(words: Iterable[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option} gives {key.strip()!r} twice", hint="keep one of them")
         found[key.strip()] = value.strip()
     return found
+
+
+def model_values(model: str, settings: Iterable[str] | None, benchmark: str | None) -> dict[str, object]:
+    """The `--set` values, and beneath them those of a benchmark. Raises UsageError."""
+    from recast_dm import signals
+
+    named = dict(signals.find(model).record.benchmark(benchmark).values) if benchmark else {}
+    return {**named, **pairs(settings or (), "--set")}
+
+
+def k_factor(word: str | None) -> Choice | None:
+    """The K-factor that `--k-factor` chooses. Raises UsageError."""
+    from recast_dm.reinterpret import kfactor
+
+    return kfactor.chosen(word) if word is not None else None
 
 
 def size(word: str, option: str) -> int:

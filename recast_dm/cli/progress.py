@@ -233,8 +233,8 @@ class Lines:
                 text = f"  again     {event.step}  after {event.reason} ({event.attempt} of {event.attempts})"
             case events.Instructed():
                 text = f"  to do     {event.step}: {event.instructions}  [in {event.place}]"
-            case events.Warned():
-                text = f"warning: {event.message}"
+            case events.Warned() | events.Noted():
+                text = _told(event)
             case events.RunFinished():
                 text = f"finished in {event.seconds:.1f} s: " + ", ".join(f"{n} {how}" for how, n in hows.items())
             case _:
@@ -303,8 +303,8 @@ class Live:
             self._say(_loading(event))
         if isinstance(event, events.Instructed):
             self._say(f"to do: {event.step}: {event.instructions}  [in {event.place}]")
-        if isinstance(event, events.Warned):
-            self._say(f"warning: {event.message}")
+        if isinstance(event, events.Warned | events.Noted):
+            self._say(_told(event))
 
     def count(self, what: str, count: int) -> None:
         with self._lock:
@@ -397,6 +397,10 @@ def _plain(text: str) -> str:
 
 def _loading(event: events.ImagesLoading) -> str:
     return f"loading {', '.join(event.references)} from the capsule into {event.runtime}"
+
+
+def _told(event: events.Warned | events.Noted) -> str:
+    return f"warning: {event.message}" if isinstance(event, events.Warned) else event.message
 
 
 class Silent:

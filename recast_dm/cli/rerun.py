@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,10 +13,13 @@ from recast_dm.cli import options
 def rerun(
     capsule: options.AnalysisArgument,
     model: Annotated[str, typer.Option(metavar="NAME", help="A signal model; `recast-dm models ls` lists them.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the model, masses in GeV; repeat for each."),
+    settings: options.ModelSettings = None,
+    benchmark: options.Benchmark = None,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option("--events", metavar="FILE", help="Events of --model events: LHE or HepMC3, plain or .gz; repeat."),
     ] = None,
+    k_factor: options.KFactor = None,
     parameters: options.Parameters = None,
     inputs_from: options.InputsFrom = None,
     workdir: options.Workdir = None,
@@ -34,17 +38,20 @@ def rerun(
     \b
     Examples:
       recast-dm rerun my-search.capsule --model spin1-axial --set m_med=2000 --set m_dm=1
-      recast-dm rerun my-search.capsule --model add --set n=2 --set m_d=9000 --json
+      recast-dm rerun my-search.capsule --model events --events madgraph.lhe.gz --set dm_id=52 --json
     """
     from recast_dm import reinterpret
     from recast_dm.cli import execution
     from recast_dm.model import Policy
+    from recast_dm.reinterpret import outside
 
-    values = options.pairs(settings or (), "--set")
+    values = options.model_values(model, settings, benchmark)
     overrides = options.yaml_values(parameters, "-p")
+    chosen, files = options.k_factor(k_factor), tuple(events or ())
+    outside.demand(model, values, files)
     execution.execute(
         capsule,
-        execution.Opening(inputs_from=tuple(inputs_from or ())),
+        execution.Opening(inputs_from=tuple(inputs_from or ()), events=files),
         execution.Settings(
             runtime=runtime,
             jobs=jobs,
@@ -57,6 +64,6 @@ def rerun(
             policy=Policy(retries=retries, timeout=timeout),
         ),
         lambda subject, engine, directory, observer: reinterpret.rerun(
-            subject, model, values, engine, directory, observer, overrides
+            subject, model, values, engine, directory, observer, overrides, chosen
         ),
     )

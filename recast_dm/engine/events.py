@@ -41,11 +41,15 @@ class StepsPlanned:
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A process was started: in a container of `image`, or (None) on this machine."""
+    """A process was started: in a container of `image`, or (None) on this machine.
+
+    `batch` says where the step stands among those that this start does one after the other, and how many they are.
+    """
 
     step: StepId
     image: str | None
     log: Path
+    batch: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,13 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """How far something is that is more than one run."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     directory: Path
     seconds: float
@@ -120,6 +131,7 @@ Event: TypeAlias = (
     | StepEnded
     | Instructed
     | Warned
+    | Noted
     | RunFinished
     | RunFailed
 )

@@ -17,11 +17,15 @@ def signal_inputs(signal: Signal, feeds: Mapping[str, Any], model: str) -> dict[
     >>> signal_inputs(Signal("pythia8", {"words": "pythia8.settings"}), {"pythia8": {"settings": ["32:m0=2000"]}}, "m")
     {'words': ['32:m0=2000']}
     """
-    if signal.format in ("pythia8", "lhe", "hepmc3", "pyhf-patch") and signal.format not in feeds:
+    formats = {signal.format: signal.init, **signal.other}
+    chosen = next((name for name in formats if name in feeds), None)
+    if chosen is None:
+        fed = ", ".join(sorted(name for name in feeds if name != "parameters"))
         raise UsageError(
-            f"the analysis takes its signal as {signal.format}; the model {model!r} feeds {', '.join(sorted(feeds))}"
+            f"the analysis takes its signal as {' or '.join(formats)}; the model {model!r} feeds {fed}",
+            hint="`recast-dm models ls` lists the models",
         )
-    return {parameter: _pick(feeds, source, model) for parameter, source in signal.init.items()}
+    return {parameter: _pick(feeds, source, model) for parameter, source in formats[chosen].items()}
 
 
 def _pick(feeds: Mapping[str, Any], source: str, model: str) -> Any:
@@ -35,6 +39,13 @@ def _pick(feeds: Mapping[str, Any], source: str, model: str) -> Any:
             )
         value = value[part]
     return value
+
+
+def demand_free(carried: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Raises UsageError for a `-p` value that a model's point would replace."""
+    for name in overrides:
+        if name in carried:
+            raise UsageError(f"the init parameter {name!r} carries the signal", hint="leave it out: the model sets it")
 
 
 def override(subject: Subject, values: Mapping[str, Any]) -> dict[str, Any]:

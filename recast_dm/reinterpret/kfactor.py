@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from recast_dm import signals
 from recast_dm.statistics.limit import Limit
+
+if TYPE_CHECKING:
+    from recast_dm.signals import kfactor as kfactors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +61,21 @@ def corrected(limit: Limit, name: str, source: str, value: float) -> Corrected:
         mu_upper_obs=limit.mu_upper_obs / value,
         mu_upper_exp=tuple(each / value for each in limit.mu_upper_exp),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _OfModel:
+    """A K-factor as a function of a model's point."""
+
+    factor: kfactors.KFactor
+
+    def at(self, model: str, parameters: Mapping[str, float], limit: Limit) -> Corrected | None:
+        value = self.factor.at(signals.find(model).point(parameters))
+        return None if value is None else corrected(limit, self.factor.name, self.factor.source, value)
+
+
+def chosen(word: str) -> Choice:
+    """The K-factor of a name (`drell-yan`) or of a table in a file. Raises UsageError, SpecError."""
+    from recast_dm.signals import kfactor as kfactors  # numbers that only this choice needs
+
+    return _OfModel(kfactors.find(word))

@@ -11,8 +11,8 @@ from recast_dm import signals, store
 from recast_dm.backends import Backend, Work
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
-from recast_dm.engine.rundir import Record, plain, result_file
-from recast_dm.errors import StatisticsError, StepFailed, UsageError
+from recast_dm.engine.rundir import Record, RunDirectory, plain, result_file
+from recast_dm.errors import IntegrityError, StatisticsError, StepFailed, UsageError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import inputs
 from recast_dm.reinterpret.closure import Closure, compare
@@ -69,7 +69,7 @@ class Result:
             published = {str(record.step): plain(record.published) for record in self.finished.records}
             return {"schema": "recast-dm/run-result/1", **common, "results": results, "published": published, **rest}
         found = self.answer.document()
-        shown = {"title": self.subject.title, "references": self.subject.references, "order": self._order}
+        shown = {**self.subject.shown(), "order": self._order}
         return {
             "schema": "recast-dm/limit/1",
             **common,
@@ -139,6 +139,7 @@ def rerun(
 ) -> Result:
     """Reruns a capsule or an analysis under a signal model at a point. Raises UsageError for one that cannot be."""
     point, carried = carried_by(subject, model, values)
+    inputs.demand_free(carried, overrides or {})
     initdata = {**inputs.override(subject, overrides or {}), **carried}
     return _execute(subject, point, initdata, overrides or {}, backend, directory, observer, k_factor)
 
@@ -230,5 +231,12 @@ def _statistics_error(subject: Subject, error: StepFailed) -> StatisticsError | 
 
 def output_path(finished: Finished, stage: str, output: str) -> Path:
     """The file that a singlestep stage publishes under a name."""
-    published = plain(finished.record(StepId(stage)).published)
-    return finished.directory / str(published[output])
+    return output_file(finished.directory, StepId(stage), output)
+
+
+def output_file(directory: Path, step: StepId, output: str) -> Path:
+    """The file that a finished step of a run directory publishes under a name. Raises IntegrityError."""
+    record = RunDirectory(directory).read(step)
+    if record is None or not isinstance(record["published"].get(output), str):
+        raise IntegrityError(f"{directory} holds no output {output!r} of {step}", hint="`recast-dm status` says more")
+    return directory / str(record["published"][output])

@@ -14,6 +14,8 @@ from typing import Any
 from recast_dm import store
 from recast_dm.backends import Backend, Work
 from recast_dm.engine import events
+from recast_dm.engine.execute import Finished
+from recast_dm.engine.rundir import Record
 from recast_dm.errors import Location, RecastError, StepFailed, UsageError
 from recast_dm.model import INIT, Image, OutputSelector, Scatter, Stage, StepId, SubWorkflow, Workflow
 from recast_dm.reinterpret import closure, inputs
@@ -30,9 +32,26 @@ SCHEMA = "recast-dm/scan/1"
 _HERE = Location("scan", 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A point's place: the run directory, and the point's number in it."""
+
+    run: Path
+    number: int
+
+    @property
+    def place(self) -> Path:
+        """The directory with the point's stages."""
+        return self.run / STAGE / str(self.number)
+
+    def step(self, stage: str) -> StepId:
+        """The only step of a stage of the point's pipeline."""
+        return StepId(f"{STAGE}/{self.number}/{stage}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What was found at the points of a grid, in its order. `places` are the directories with the stages of each point.
+    """What was found at the points of a grid, in its order. `homes` tells in which run each point was done.
 
     Points that the model does not have come last, as not covered, with the model's reason.
     """
@@ -41,9 +60,10 @@ class Scan:
     grid: Grid
     directory: Path
     answers: tuple[Answer, ...]
-    places: tuple[Path | None, ...]
+    homes: tuple[Home | None, ...]
     overrides: Mapping[str, Any]
     images: tuple[Image, ...] = ()
+    records: tuple[Record, ...] = ()
     spot_check: Mapping[str, Any] | None = None
     contour: Mapping[str, Any] | None = None
 
@@ -63,14 +83,12 @@ class Scan:
         return {
             "schema": SCHEMA,
             **self.subject.identity,
-            "title": self.subject.title,
-            "references": self.subject.references,
+            **self.subject.shown(),
             "model": self.grid.model,
             "order": first.order if first else "LO",
             "grid": {name: list(values) for name, values in self.grid.axes.items()},
             "fixed": dict(self.grid.fixed),
             "overrides": dict(self.overrides),
-            "luminosity_fb": None,
             "k_factor": next((each.corrected.name for each in self.done if each.corrected), None),
             "points": [each.document() for each in self.answers],
             "closure": closure.table(published, self.grid.model, self.answers),
@@ -102,15 +120,17 @@ def scan(
     point failed, and whatever else ends a run as a whole.
     """
     points, work = prepared(subject, grid, overrides or {})
-    images: tuple[Image, ...] = ()
+    finished: Finished | None = None
     failure: StepFailed | None = None
     try:
-        images = backend.execute(work, directory=directory, observer=observer).images
+        finished = backend.execute(work, directory=directory, observer=_paced(subject, observer, len(points)))
     except StepFailed as error:
         failure = error
     lost = _lost(failure)
+    homes = [Home(directory, n) for n in range(len(points))]
     found = [
-        _answer(subject, point, directory / STAGE / str(n), lost.get(n), k_factor) for n, point in enumerate(points)
+        _answer(subject, point, home.place, lost.get(home.number), k_factor)
+        for point, home in zip(points, homes, strict=True)
     ]
     if failure is not None and not any(each.limit or each.status == "not covered" for each in found):
         raise failure
@@ -127,10 +147,17 @@ def scan(
         grid=grid,
         directory=directory,
         answers=(*found, *refused),
-        places=(*(directory / STAGE / str(n) for n in range(len(points))), *(None for _ in refused)),
+        homes=(*homes, *(None for _ in refused)),
         overrides={**subject.overrides, **(overrides or {})},
-        images=images or tuple(subject.pinned.values()),
+        images=finished.images if finished else tuple(subject.pinned.values()),
+        records=finished.records if finished else (),
     )
+
+
+def _paced(subject: Subject, observer: events.Observer, points: int) -> events.Observer:
+    from recast_dm.reinterpret.pace import Pace  # which knows what a scan's steps are called
+
+    return Pace(observer, subject.results[LIMIT_RESULT].partition("/")[0], points)
 
 
 def prepared(subject: Subject, grid: Grid, overrides: Mapping[str, Any]) -> tuple[tuple[Point, ...], Work]:
@@ -142,6 +169,7 @@ def prepared(subject: Subject, grid: Grid, overrides: Mapping[str, Any]) -> tupl
         )
     fed = [carried_by(subject, grid.model, point.parameters()) for point in grid.points]
     carried = [each for _, each in fed]
+    inputs.demand_free(carried[0], overrides)
     varied = {name: [each[name] for each in carried] for name in carried[0]}
     initdata = {**inputs.override(subject, overrides), **varied}
     work = Work(

@@ -39,6 +39,15 @@ class Subject:
     capsule: Capsule | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
+    def shown(self) -> dict[str, Any]:
+        """What documents say of it besides its identity."""
+        return {
+            "title": self.title,
+            "references": self.references,
+            "luminosity_fb": self.analysis.luminosity_fb if self.analysis else None,
+            "sqrt_s_tev": self.analysis.sqrt_s_tev if self.analysis else None,
+        }
+
     @property
     def references(self) -> Mapping[str, str]:
         """Where it was published: `arxiv`, `hepdata`, …"""

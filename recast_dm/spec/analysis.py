@@ -33,10 +33,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """How a signal model enters: the format it must feed, and where each init parameter takes its value from."""
+    """How a signal model enters: the format it must feed, and where each init parameter takes its value from.
+
+    `other` are formats that the analysis also takes, from models that do not feed `format`.
+    """
 
     format: str
     init: Mapping[str, str]
+    other: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ class Analysis:
     authors: tuple[Author, ...] = ()
     license: str | None = None
     version: str | None = None
+    luminosity_fb: float | None = None
+    sqrt_s_tev: float | None = None
     root: text.Node | None = field(default=None, repr=False, compare=False)
 
 
@@ -221,7 +227,7 @@ def _analysis(
             example.get("signal", {}).get("parameters"),
         ),
         results={result["name"]: result["relpath"] for result in document.get("results", [])},
-        signal=Signal(document["signal"]["format"], document["signal"]["init"]) if "signal" in document else None,
+        signal=_signal(document.get("signal")),
         statistics=_statistics(document.get("statistics")),
         closure=tuple(
             Published(c["model"], c["parameters"], c["quantity"], c["published"], c["tolerance"], c["source"])
@@ -237,6 +243,8 @@ def _analysis(
         authors=tuple(_author(author) for author in metadata.get("authors", [])),
         license=metadata.get("license"),
         version=metadata.get("version"),
+        luminosity_fb=metadata.get("luminosity_fb"),
+        sqrt_s_tev=metadata.get("sqrt_s_tev"),
         root=resolved,
     )
 
@@ -312,6 +320,10 @@ def _below(directory: Path, name: str, what: str, node: text.Node) -> Path:
             hint="a preserved analysis holds everything it needs; copy the file into it",
         )
     return path
+
+
+def _signal(document: Mapping[str, Any] | None) -> Signal | None:
+    return Signal(document["format"], document["init"], document.get("other", {})) if document else None
 
 
 def _statistics(document: Mapping[str, Any] | None) -> Statistics | None:

@@ -42,8 +42,18 @@ class TestSignalInputs:
         }
 
     def test_a_format_that_the_model_does_not_feed(self):
-        with pytest.raises(UsageError, match="takes its signal as lhe; the model 'm' feeds cross_section, parameters"):
-            inputs.signal_inputs(Signal("lhe", {}), FEEDS, "m")
+        with pytest.raises(
+            UsageError, match="takes its signal as lhe or hepmc3; the model 'm' feeds cross_section, py"
+        ):
+            inputs.signal_inputs(Signal("lhe", {}, {"hepmc3": {}}), FEEDS, "m")
+
+    def test_another_format_that_the_analysis_also_takes(self):
+        signal = Signal("lhe", {"file": "lhe.file"}, {"cross_section": {"sigma": "cross_section.pb"}})
+        assert inputs.signal_inputs(signal, FEEDS, "m") == {"sigma": 0.1}
+
+    def test_the_format_of_the_analysis_goes_before_the_others(self):
+        signal = Signal("pythia8", {"words": "pythia8.settings"}, {"cross_section": {"sigma": "cross_section.pb"}})
+        assert list(inputs.signal_inputs(signal, FEEDS, "m")) == ["words"]
 
     @pytest.mark.parametrize(
         ("source", "hint"),
