@@ -1,3 +1,43 @@
-"""recast-dm: preserve a dark-matter analysis and run it again under a new model."""
+"""recast-dm: preserve a dark-matter analysis and run it again under a new model.
+
+Every verb is a function: `recast_dm.load`, `rerun`, `scan`, `contour`, `read`, ... `recast_dm.api` describes them. They
+are loaded when they are first used, so that importing this package costs nothing.
+"""
 
 __version__ = "0.1.0"
+__all__ = [
+    "Limit",
+    "Preserved",
+    "Run",
+    "Scan",
+    "Settings",
+    "Verified",
+    "__version__",
+    "capture",
+    "closure",
+    "contour",
+    "limits",
+    "load",
+    "models",
+    "read",
+    "rerun",
+    "run",
+    "save",
+    "scan",
+    "verify",
+]
+"""`export` is missing: `recast_dm.export` is the package of that name. Results have it as a method, `recast_dm.api` as
+a function."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Not an import statement: container images hold parts of this package, without `api` and what it needs.
+    from importlib import import_module
+
+    return getattr(import_module("recast_dm.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,10 +60,12 @@ def export(source: Source, output: Output, format: Format = "ro-crate", json: op
 
 
 def _scan(word: Path) -> Scan:
-    """The scan that a word names: a document, or a run directory that holds one."""
+    """The scan that a word names, with its figure: a document, or a run directory that holds one."""
+    from recast_dm.api import reading, writing
     from recast_dm.export import scans
 
-    return scans.read(word if word.is_file() or scans.holds(word) else chosen.directory(word))
+    place = word if scans.holds(word) or word.is_file() else chosen.directory(word)
+    return replace(writing.submitted(reading.read(place)), place=place)
 
 
 def _place(what: Path | Capsule | Scan, word: Path) -> Path:

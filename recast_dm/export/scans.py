@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ FILE = "scan.json"
 """What `scan` and `contour` leave in their run directory."""
 RESULT = "result.json"
 """What `rerun` leaves in its own."""
+ROUNDS = "rounds"
+"""Below it, a `contour` has a run for each time that it chose points."""
 _CHECKED_BY = {"recast-dm/scan/1": "scan-1", "recast-dm/limit/1": "limit-1"}
-_NOT_THE_POINTS = frozenset({"schema", "analysis", "capsule", "model", "images", "steps", "plots", "run_dir"})
+_OF_THE_WHOLE = ("analysis", "capsule", "model", "images", "run_dir", "overrides")
+_PERHAPS = ("title", "references", "order", "luminosity_fb", "sqrt_s_tev")
+_NOT_THE_POINTS = frozenset({"schema", "steps", "plots", *_OF_THE_WHOLE, *_PERHAPS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class Scan:
 
 def holds(place: Path) -> bool:
     """Whether a path is a scan or a limit: such a document, or a run directory with one."""
-    return _file(place) is not None
+    return document_file(place) is not None
 
 
 def read(place: Path) -> Scan:
@@ -78,25 +82,31 @@ def read(place: Path) -> Scan:
 
     Raises UsageError when it is none, IntegrityError when it is damaged.
     """
-    file = _file(place)
+    file = document_file(place)
     if file is None:
         raise UsageError(f"{place} is no scan", hint=f"name a run directory of `scan`, or its {FILE}")
-    document = _document(file)
-    if document["schema"] == "recast-dm/limit/1":
-        document = of_limit(document)
-    return Scan(document=document, place=place, directory=_directory(file, document))
+    document = document_of(file)
+    return replace(of_document(document, run_directory(file, document)), place=place)
+
+
+def of_document(document: Mapping[str, Any], directory: Path | None = None) -> Scan:
+    """The scan of a document that was checked; `directory` is that of its run."""
+    whole = of_limit(document) if document["schema"] == "recast-dm/limit/1" else document
+    return Scan(document=whole, place=directory or Path(FILE), directory=directory)
 
 
 def of_limit(limit: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of one point (`recast-dm/limit/1`) as a scan of that point alone."""
+    """The document of one point (`recast-dm/limit/1`) as a scan of that point alone. UsageError without a model."""
+    if limit["model"] is None:
+        raise UsageError("this limit is for no signal model", hint="`recast-dm rerun` sets one for a model")
     point = {name: value for name, value in limit.items() if name not in _NOT_THE_POINTS}
-    parameters = limit["parameters"] or {}
+    parameters = limit["parameters"]
     return {
         "schema": "recast-dm/scan/1",
-        **{name: limit[name] for name in ("analysis", "capsule", "model", "images", "run_dir", "overrides")},
-        "title": limit.get("title", limit["analysis"]),
-        "references": limit.get("references", {}),
-        "order": limit.get("order", ""),
+        **{name: limit[name] for name in _OF_THE_WHOLE},
+        "title": limit.get("title") or limit["analysis"],
+        "references": limit.get("references") or {},
+        "order": limit.get("order") or "",
         "luminosity_fb": limit.get("luminosity_fb"),
         "sqrt_s_tev": limit.get("sqrt_s_tev"),
         "grid": {name: [value] for name, value in parameters.items() if name.startswith("m_")},
@@ -111,7 +121,8 @@ def of_limit(limit: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _file(place: Path) -> Path | None:
+def document_file(place: Path) -> Path | None:
+    """The document that a path is, or that a run directory holds; None where there is none."""
     if place.is_dir():
         return next((place / name for name in (FILE, RESULT) if (place / name).is_file()), None)
     return place if place.suffix == ".json" and _schema(place) in _CHECKED_BY else None
@@ -125,7 +136,8 @@ def _schema(file: Path) -> str | None:
     return document.get("schema") if isinstance(document, dict) else None
 
 
-def _document(file: Path) -> dict[str, Any]:
+def document_of(file: Path) -> dict[str, Any]:
+    """A document of a scan or a limit, checked. Raises UsageError for another, IntegrityError for no document."""
     document: Any = store.read_document(file)
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema not in _CHECKED_BY:
@@ -137,8 +149,8 @@ def _document(file: Path) -> dict[str, Any]:
     return document  # type: ignore[no-any-return]  # the schema's object
 
 
-def _directory(file: Path, document: Mapping[str, Any]) -> Path | None:
+def run_directory(file: Path, document: Mapping[str, Any]) -> Path | None:
     """Where the run's files are: beside the document, or where it says that it was."""
     said = document.get("run_dir")
     places = [file.parent, *([Path(said)] if said else [])]
-    return next((place for place in places if (place / ".records").is_dir()), None)
+    return next((place for place in places if any((place / name).is_dir() for name in (".records", ROUNDS))), None)

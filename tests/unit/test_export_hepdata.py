@@ -433,6 +433,7 @@ class TestWords:
             assert schemas.problem("export-1", document) is None
             assert (document["format"], document["source"]) == ("hepdata", word)
             assert valid(Path(f"out{n}.tar.gz")) == []
+            assert {"plane.png", "thumb_plane.png"} <= members(Path(f"out{n}.tar.gz").read_bytes()).keys()
         assert Path("out0.tar.gz").read_bytes() == Path("out1.tar.gz").read_bytes()
 
     def test_what_is_no_scan(self, tmp_path, cli, toy_capsule, monkeypatch):

@@ -18,7 +18,7 @@ from recast_dm.export.hepdata.submission import Resource
 from recast_dm.export.hepdata.tables import coordinates, qualifiers
 from recast_dm.export.hepdata.values import Column, Table
 from recast_dm.export.packing import tarball
-from recast_dm.export.scans import Scan
+from recast_dm.export.scans import ROUNDS, Scan
 
 ARCHIVE = "likelihood.tar.gz"
 WORKSPACE, PATCHSET = "BkgOnly.json", "patchset.json"
@@ -118,9 +118,9 @@ def yields(scan: Scan, patched: Sequence[Patched]) -> Iterator[Table]:
 
 
 def _places(directory: Path) -> list[Path]:
-    """The directories of the points; of a single rerun its run directory."""
-    points = directory / POINTS
-    return sorted(path for path in points.iterdir() if path.is_dir()) if points.is_dir() else [directory]
+    """The directories of the points of a scan, or of a contour; of a single rerun its run directory."""
+    found = [*directory.glob(f"{POINTS}/*/"), *directory.glob(f"{ROUNDS}/*/{POINTS}/*/")]
+    return sorted(found) or [directory]
 
 
 def _document(path: Path, seen: dict[tuple[int, int], Any]) -> Any:

@@ -1,0 +1,107 @@
+"""What is there already, read again: results, models, and what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recast_dm import signals, store
+from recast_dm.api.opening import Preserved, load
+from recast_dm.api.results import Document, Limit, Scan, of_document
+from recast_dm.api.settings import RUNS
+from recast_dm.errors import UsageError
+from recast_dm.export import scans
+from recast_dm.signals import SignalRecord
+
+
+def read(place: str | Path) -> Limit | Scan:
+    """The result that a run directory (or a name below build/runs) or a document of one holds. Nothing is run again.
+
+    Raises UsageError where there is none, IntegrityError when it is damaged.
+
+    >>> read("tests/analyses/toy")
+    Traceback (most recent call last):
+    recast_dm.errors.UsageError: tests/analyses/toy holds no result
+      name the run directory of `rerun`, `scan` or `contour`, or its scan.json or result.json
+    """
+    places = (Path(place), RUNS / place)
+    file = next((found for each in places if (found := scans.document_file(each)) is not None), None)
+    if file is None:
+        hint = f"name the run directory of `rerun`, `scan` or `contour`, or its {scans.FILE} or {scans.RESULT}"
+        raise UsageError(f"{place} holds no result", hint=hint)
+    document = scans.document_of(file)
+    result = of_document(document, scans.run_directory(file, document))
+    assert isinstance(result, Limit | Scan)  # noqa: S101  # its schema was checked
+    return result
+
+
+def limits(what: Document | str | Path) -> tuple[Mapping[str, Any], ...]:
+    """The limits of a result, one a point; of those that have none, the status and the reason."""
+    found = what if isinstance(what, Document) else read(what)
+    if isinstance(found, Scan):
+        return found.points
+    if isinstance(found, Limit):
+        return tuple(scans.of_limit(found.document)["points"])
+    raise UsageError(f"{found!r} has no limits", hint="they come from `rerun`, `scan` and `contour`")
+
+
+def closure(what: Document | Preserved | str | Path) -> tuple[Mapping[str, Any], ...]:
+    """Published numbers beside ours: of a result, or (ours not computed) all that a capsule names.
+
+    >>> [row["published"] for row in closure(load("tests/analyses/toy"))]
+    [0.5]
+    """
+    if isinstance(what, Limit | Scan):
+        return what.closure
+    if isinstance(what, str | Path):
+        if any(scans.document_file(each) for each in (Path(what), RUNS / what)):
+            return closure(read(what))
+        return closure(load(what))
+    return what.published if isinstance(what, Preserved) else ()
+
+
+class Models(Mapping[str, SignalRecord]):
+    """The signal models by name: parameters with units, ranges and defaults, benchmarks, validity, citations.
+
+    >>> models()["spin1-axial"].parameter("m_med").unit
+    'GeV'
+    >>> "add" in models()
+    True
+    """
+
+    def __getitem__(self, name: str) -> SignalRecord:
+        if name not in signals.names():
+            raise KeyError(name)
+        return signals.find(name).record
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(signals.names())
+
+    def __len__(self) -> int:
+        return len(signals.names())
+
+    def __repr__(self) -> str:
+        return f"<signal models: {', '.join(self)}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head = "<tr><th>model</th><th></th><th>parameters</th></tr>"
+        rows = (
+            f"<tr><th>{escape(name)}</th><td>{escape(record.title)}</td>"
+            f"<td>{escape(', '.join(each.name for each in record.parameters))}</td></tr>"
+            for name, record in self.items()
+        )
+        return f"<table>{head}{''.join(rows)}</table>"
+
+
+def models() -> Models:
+    """The signal models that are known here."""
+    return Models()
+
+
+def save(what: Document, place: str | Path) -> Path:
+    """Writes the document of a result, to be read again or mailed."""
+    store.write_atomic(Path(place), store.pretty(dict(what.document)))
+    return Path(place)
