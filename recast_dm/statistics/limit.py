@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recast_dm import schemas
 from recast_dm.errors import StatisticsError
 
 LEVEL = 0.05
@@ -19,7 +18,7 @@ NO_CONVERGENCE = 7
 
 @dataclass(frozen=True, slots=True)
 class Uncertainty:
-    """One part of a limit's uncertainty: where it comes from, its size relative to the limit on mu, and how it was found."""
+    """One part of a limit's uncertainty: its source, its size relative to the limit on mu, and how it was found."""
 
     source: str
     relative: float
@@ -77,6 +76,8 @@ class Limit:
 
 def read_outcome(path: Path) -> Limit | NotCovered:
     """What a limit stage wrote. Raises StatisticsError for anything but a complete, finite, sane limit, or a reason."""
+    from recast_dm import schemas  # here, because images carry this room without that one
+
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -1,0 +1,224 @@
+"""CLs and upper limits on mu by the asymptotic formulas of arXiv:1007.1727, for the test statistic q-tilde.
+
+q-tilde (its equation 16, with mu-hat >= 0) and its distribution (sections 3.7 and 3.8), used as `pyhf.infer.hypotest`
+uses them: the Asimov set is that of the background-only fit to the data, its auxiliary data included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from recast_dm.errors import StatisticsError
+from recast_dm.statistics.likelihood import Array, Data, Fit, Index, Likelihood
+
+N_SIGMA = (-2, -1, 0, 1, 2)
+LEVEL = 0.05
+"""Upper limits are at 95 % CL."""
+PRECISION = 1e-8
+"""Relative precision of upper limits."""
+NOISE = 1e-6
+"""A constrained fit may lie this much below the best one (in -2 ln L) before the fits are distrusted."""
+SOLVER_STEPS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hypotest:
+    """CLs at one mu: observed, and for backgrounds -2, -1, 0, +1, +2 standard deviations from the expected one."""
+
+    mu: float
+    cls_obs: float
+    cls_exp: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpperLimits:
+    """95 % CL upper limits on mu, observed and expected as in Hypotest."""
+
+    observed: float
+    expected: tuple[float, ...]
+
+
+def log_cls(q: Array, q_asimov: Array) -> Array:
+    """ln CLs of q-tilde, given that of the Asimov set.
+
+    >>> np.exp(log_cls(np.array([0.0]), np.array([4.0]))).round(4).tolist()
+    [0.5116]
+    """
+    from scipy.special import log_ndtr
+
+    root = np.sqrt(q_asimov)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(q <= q_asimov, np.sqrt(q) - root, (q - q_asimov) / (2 * root))
+    result: Array = log_ndtr(-(t + root)) - log_ndtr(-t)
+    return result
+
+
+def log_cls_expected(q_asimov: Array, n_sigma: Array) -> Array:
+    """ln CLs when the background fluctuates by n_sigma standard deviations towards the signal.
+
+    >>> np.exp(log_cls_expected(np.array([1.9599639845400545**2]), np.array([0.0]))).round(4).tolist()
+    [0.05]
+    """
+    from scipy.special import log_ndtr
+
+    result: Array = log_ndtr(n_sigma - np.sqrt(q_asimov)) - log_ndtr(n_sigma)
+    return result
+
+
+def root_q_asimov(n_sigma: Array, level: float = LEVEL) -> Array:
+    """The square root of q-tilde of the Asimov set at which an expected CLs is `level`.
+
+    >>> root_q_asimov(np.array([0.0])).round(4).tolist()
+    [1.96]
+    """
+    from scipy.special import ndtr, ndtri
+
+    result: Array = n_sigma - ndtri(level * ndtr(n_sigma))
+    return result
+
+
+class Test:
+    """The fits of one likelihood to its data, and to the Asimov set; each is made once."""
+
+    __test__ = False  # not pytest's
+
+    def __init__(self, likelihood: Likelihood, data: Data | None = None) -> None:
+        self.likelihood = likelihood
+        self.data = likelihood.observed() if data is None else data
+
+    @cached_property
+    def background(self) -> Fit:
+        """The fit to the data without signal."""
+        return self.likelihood.fit(self.data, np.zeros(1))
+
+    @cached_property
+    def best(self) -> Fit:
+        """The fit to the data with the best mu >= 0."""
+        return self.likelihood.fit(self.data, start=self.background)
+
+    @cached_property
+    def asimov(self) -> Data:
+        return self.likelihood.expected(self.background)
+
+    @cached_property
+    def sets(self) -> Data:
+        """The data, and the Asimov set."""
+        return Data(
+            main=np.concatenate([self.data.main, self.asimov.main]),
+            aux=np.concatenate([self.data.aux, self.asimov.aux]),
+        )
+
+    @cached_property
+    def least(self) -> Array:
+        """-2 ln L of the best fits to the two sets. What the Asimov set was made of fits it best, term by term."""
+        at_truth = self.likelihood.fit(self.asimov, np.zeros(1), self.background)
+        return np.array([self.best.value[0], at_truth.value[0]])
+
+    def q(self, mu: Array, which: Index, start: Fit | None = None) -> tuple[Array, Array, Fit]:
+        """q-tilde at each mu for the data (which = 0) or the Asimov set (1), its derivative by mu, and the fits."""
+        fit = self.likelihood.fit(self.sets.rows(which), mu, start)
+        ratio = fit.value - self.least[which]
+        above = mu >= np.array([self.best.mu[0], 0.0])[which]
+        if np.any(ratio < -NOISE * (1 + np.abs(fit.value))):
+            raise StatisticsError("a fit did not converge: another one with less freedom is better")
+        return np.where(above, np.maximum(ratio, 0.0), 0.0), np.where(above, fit.slope, 0.0), fit
+
+    def hypotest(self, mu: float = 1.0) -> Hypotest:
+        """CLs at mu, observed and expected. Raises StatisticsError where a fit does not converge."""
+        q, _, _ = self.q(np.array([mu, mu]), np.array([0, 1]))
+        if not q[1] > 0:
+            raise StatisticsError(f"the likelihood does not depend on the signal at mu = {mu:.4g}: CLs has no value")
+        expected = log_cls_expected(q[1:], np.array(N_SIGMA, dtype=np.float64))
+        return Hypotest(
+            mu=mu,
+            cls_obs=_probability(log_cls(q[:1], q[1:])[0]),
+            cls_exp=tuple(_probability(each) for each in expected),
+        )
+
+    def sensitivity(self) -> float:
+        """The mu that a signal would need to be one standard deviation, roughly: the Asimov set's, near its q = 4."""
+        mu, root = 1.0, 0.0
+        for _ in range(60):
+            root = float(np.sqrt(self.q(np.array([mu]), np.array([1]))[0][0]))
+            if 0.5 < root < 8:
+                return mu / root
+            mu *= min(max(2 / root, 1e-3), 1e3) if root > 0 else 1e3
+        raise StatisticsError("no limit: the likelihood hardly depends on the signal")
+
+    def upper_limits(self) -> UpperLimits:
+        """95 % CL upper limits, to 1e-8 in mu; all six are found together.
+
+        Raises StatisticsError where a fit does not converge or a limit cannot be bracketed.
+        """
+        targets = root_q_asimov(np.array(N_SIGMA, dtype=np.float64))
+        sigma = self.sensitivity()
+        guess = sigma * np.concatenate([[max(targets[2], float(self.best.mu[0]) / sigma + 1.7)], targets])
+        found = solve(_Crossing(self, targets), guess)
+        return UpperLimits(observed=float(found[0]), expected=tuple(float(mu) for mu in found[1:]))
+
+
+class _Crossing:
+    """How far ln CLs (observed) and sqrt(q-tilde) (expected) are from their targets, falling and with derivatives."""
+
+    def __init__(self, test: Test, targets: Array) -> None:
+        self._test = test
+        self._targets = targets
+        self._which = np.array([0] + [1] * (1 + len(targets)))
+        self._start: Fit | None = None
+
+    def __call__(self, mu: Array) -> tuple[Array, Array]:
+        """Fits: the data at the first mu, the Asimov set at all of them."""
+        at = np.concatenate([mu[:1], mu])
+        q, slope, self._start = self._test.q(at, self._which, self._start)
+        root = np.sqrt(q[1:])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            root_slope = slope[1:] / (2 * root)
+        observed, observed_slope = _observed(q[:2], slope[:2])
+        value = np.concatenate([observed, self._targets - root[1:]])
+        return value, np.concatenate([observed_slope, -root_slope[1:]])
+
+
+def _observed(q: Array, slope: Array) -> tuple[Array, Array]:
+    """ln(CLs / 0.05) of the data, and its derivative by mu, from q-tilde of data and Asimov set and theirs."""
+    value = log_cls(q[:1], q[1:]) - np.log(LEVEL)
+    step = 1e-6 * np.maximum(q, 1e-3)
+    ahead = log_cls(q[:1] + step[:1], q[1:]) - log_cls(q[:1], q[1:])
+    ahead_asimov = log_cls(q[:1], q[1:] + step[1:]) - log_cls(q[:1], q[1:])
+    return value, ahead / step[:1] * slope[:1] + ahead_asimov / step[1:] * slope[1:]
+
+
+def solve(function: Callable[[Array], tuple[Array, Array]], guess: Array) -> Array:
+    """Where falling functions of mu > 0 cross zero: Newton's method, kept in brackets that shrink.
+
+    `function` gives each row's value and derivative. Raises StatisticsError when a row does not converge.
+
+    >>> solve(lambda mu: (3.0 - mu**2, -2 * mu), np.array([1.0])).round(6).tolist()
+    [1.732051]
+    """
+    mu, low, high = guess.copy(), np.zeros_like(guess), np.full_like(guess, np.inf)
+    for _ in range(SOLVER_STEPS):
+        value, slope = function(mu)
+        if not np.all(np.isfinite(value)):
+            raise StatisticsError(f"no limit: CLs has no value at mu = {mu[~np.isfinite(value)][0]:.4g}")
+        low, high = np.where(value > 0, mu, low), np.where(value > 0, high, mu)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ahead = mu - value / slope
+        middle = np.where(np.isfinite(high), (low + np.where(np.isfinite(high), high, 0.0)) / 2, 4 * mu)
+        inside = (ahead > low) & (ahead < np.minimum(high, 8 * mu)) & (slope < 0)
+        following = np.where(value == 0, mu, np.where(inside, ahead, middle))
+        moved = np.abs(following - mu)
+        mu = following
+        if np.all(moved <= PRECISION * mu):
+            return mu
+    raise StatisticsError("no limit: the upper limit on mu was not bracketed")
+
+
+def _probability(log_value: float) -> float:
+    value = float(np.exp(log_value))
+    if not 0 <= value <= 1 + 1e-9:
+        raise StatisticsError(f"CLs is {value}: the fit did not converge")
+    return value
