@@ -1,4 +1,4 @@
-"""The monojet analysis' own code: what runs inside its images, imported here without them."""
+"""The monojet analyses' own code: what runs inside their images, imported here without them."""
 
 import dataclasses
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "specs/cms-exo-20-004/code"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "specs/atlas-exot-2018-06/code"))
 
 from monojet import histogram, limit, patch, workspace  # the path comes first

@@ -106,18 +106,18 @@ class EfficiencyMap:
             )
         high = min(max(int(np.searchsorted(masses, m_med)), 1), len(masses) - 1)
         low = high - 1
-        m_dm = max(m_dm, MASSLESS_GEV)
+        looked_up = max(m_dm, MASSLESS_GEV)
         lightest, heaviest = (
             float(np.interp(m_med, masses[low : high + 1], [self.columns[i].m_dm[end] for i in (low, high)]))
             for end in (0, -1)
         )
-        if not lightest - TOLERANCE * m_med <= m_dm <= heaviest + TOLERANCE * m_med:
+        if not lightest - TOLERANCE * m_med <= looked_up <= heaviest + TOLERANCE * m_med:
             off_shell = " (off-shell: 2 m_dm > m_med)" if 2 * m_dm > m_med else ""
             raise NotCovered(
                 f"m_dm = {m_dm:g} GeV lies outside of the {self.name}, which reaches from {lightest:g} to"
                 f" {heaviest:g} GeV at m_med = {m_med:g} GeV{off_shell}"
             )
-        return low, high, min(max(m_dm, lightest), heaviest)
+        return low, high, min(max(looked_up, lightest), heaviest)
 
     @cached_property
     def _misses(self) -> tuple[Array, ...]:
