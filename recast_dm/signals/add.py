@@ -79,6 +79,7 @@ class Add:
                 "recoil_id": GRAVITON_ID,
                 "invisible_ids": [GRAVITON_ID],
                 "expected_width_gev": 0.0,
+                "cross_section_factor": 1.0,
             },
         }
 

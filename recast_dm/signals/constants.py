@@ -1,4 +1,4 @@
-"""Masses of the Standard Model's fermions, with their source.
+"""Masses of the Standard Model's particles and what goes with them, with their source.
 
 Review of Particle Physics 2022 (PTEP 2022, 083C01): u, d, s in MS-bar at 2 GeV; c and b in MS-bar at their
 own mass; t from direct measurements; charged leptons are pole masses. Neutrinos are massless here.
@@ -41,3 +41,19 @@ NEUTRINOS = (
     Fermion("nu_tau", 16, 0.0, 1),
 )
 TOP = QUARKS[5]
+
+M_Z = 91.1876
+M_W = 80.377
+"""GeV, Review of Particle Physics 2022."""
+
+VEV = 246.22
+"""GeV. (sqrt(2) G_F)^(-1/2) with G_F = 1.1663788e-5 GeV^-2, Review of Particle Physics 2022."""
+
+M_NUCLEON = 0.939
+"""GeV. The mean of proton and neutron; arXiv:1603.04156 uses one mass for both."""
+
+GEV2_IN_CM2 = 0.3893793721e-27
+"""cm^2 GeV^2. (hbar c)^2, Review of Particle Physics 2022."""
+
+GEV2_IN_CM3_PER_S = 1.167e-17
+"""cm^3/s of 1 GeV^-2: (hbar c)^2 c = 0.38938e-27 cm^2 * 2.99792458e10 cm/s."""

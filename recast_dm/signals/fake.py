@@ -84,5 +84,6 @@ class FakeSignalModel:
                 "recoil_id": 32,
                 "invisible_ids": [18],
                 "expected_width_gev": self.widths(point).total,
+                "cross_section_factor": 1.0,
             },
         }

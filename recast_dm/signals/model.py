@@ -90,7 +90,8 @@ class SignalModel(Protocol):
           f = sqrt(4 pi alpha_em(m_med^2)) / (4 s_W c_W), where alpha_em and s_W are Pythia's own;
         - `recoil_id`: the particle whose transverse momentum is the missing one at the parton level;
         - `invisible_ids`: the stable particles that leave no trace;
-        - `expected_width_gev`: the total width that the generator must find; 0.0: nothing to compare.
+        - `expected_width_gev`: the total width that the generator must find; 0.0: nothing to compare;
+        - `cross_section_factor`: what the generator's cross-section has to be multiplied by; mostly 1.0.
 
         With an s-channel resonance that efficiencies depend on through masses only, `efficiency-map`:
         `family` (`spin1` or `spin0`), `m_med` and `m_dm` in GeV.

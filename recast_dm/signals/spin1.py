@@ -15,25 +15,19 @@ from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
 
-from recast_dm.errors import UsageError
 from recast_dm.signals import point as points
+from recast_dm.signals import resonance
 from recast_dm.signals.constants import CHARGED_LEPTONS, NEUTRINOS, QUARKS, TOP
 from recast_dm.signals.model import Finding, PartialWidth, Widths
 from recast_dm.signals.point import Point
 from recast_dm.signals.record import SignalRecord
 from recast_dm.signals.spin1_record import LOWEST_VIRTUALITY, OFF_SHELL_MARGIN, record
-from recast_dm.signals.text import quantity, shortest
+from recast_dm.signals.text import shortest
 
 MEDIATOR_ID = 32
 DM_ID = 18
 UNCOUPLED_IDS = (7, 8, 17)
 """Pythia's other fourth-generation fermions. They must be set to zero: Pythia couples them by default."""
-
-PYTHIA_MARGIN = 0.1
-"""GeV. Pythia opens a decay only where the mediator is heavier than the pair by this."""
-
-NARROW = 0.1
-"""Width over mass up to which the narrow-width approximation serves (arXiv:2203.12035)."""
 
 
 def vector_width(coupling: float, mediator: float, fermion: float, colours: int = 1) -> float:
@@ -91,31 +85,10 @@ class Spin1:
           lower g_q: spin1-axial takes 0.001 to 3.5, and a width below m_med
         """
         point = points.checked(self.record, values)
-        self._refuse_too_wide(point)
-        self._refuse_too_close(point)
-        return point
-
-    def _refuse_too_wide(self, point: Point) -> None:
         widths = self.widths(point)
-        if widths.total < point["m_med"]:
-            return
-        name = _widest(widths)
-        raise UsageError(
-            f"{name} = {shortest(point[name])}: the mediator is wider than heavy, "
-            f"{widths.total / point['m_med']:.3g} times m_med = {quantity(point['m_med'], 'GeV')}",
-            hint=f"lower {name}: {self.record.name} takes {self.record.parameter(name).range}, and a width below m_med",
-        )
-
-    def _refuse_too_close(self, point: Point) -> None:
-        half = point["m_med"] / 2
-        if not half - PYTHIA_MARGIN / 2 <= point["m_dm"] < half:
-            return
-        raise UsageError(
-            f"m_dm = {quantity(point['m_dm'], 'GeV')}: 2 m_dm is less than {PYTHIA_MARGIN} GeV below"
-            f" m_med = {quantity(point['m_med'], 'GeV')}, where Pythia closes the open decay",
-            hint=f"take m_dm below {quantity(half - PYTHIA_MARGIN / 2, 'GeV')}, or {quantity(half, 'GeV')} and more"
-            f" (off-shell); {self.record.name} takes {self.record.parameter('m_dm').range}",
-        )
+        resonance.refuse_too_wide(self.record, point, widths, _widest(widths))
+        resonance.refuse_too_close(self.record, point)
+        return point
 
     def widths(self, point: Point) -> Widths:
         """Partial widths at leading order for `chi`, the quarks, charged leptons and neutrinos.
@@ -144,15 +117,10 @@ class Spin1:
         >>> [finding.name for finding in AXIAL.validity(point) if not finding.ok]
         ['unitarity-dm', 'on-shell']
         """
-        mass, m_dm = point["m_med"], point["m_dm"]
-        fraction = self.widths(point).total / mass
-        narrow = "narrow" if fraction <= NARROW else "too wide to rescale in couplings"
-        shell = "on its mass shell" if 2 * m_dm < mass else "off its mass shell"
         return (
-            self._unitarity("unitarity-dm", "m_dm", m_dm, "g_dm", point),
+            self._unitarity("unitarity-dm", "m_dm", point["m_dm"], "g_dm", point),
             self._unitarity("unitarity-top", "m_t", TOP.mass, "g_q", point),
-            Finding("narrow-width", fraction <= NARROW, f"width/mass = {fraction:.2g}: {narrow} (arXiv:2203.12035)"),
-            Finding("on-shell", 2 * m_dm < mass, f"the mediator makes dark matter {shell}"),
+            *resonance.width_findings(point, self.widths(point)),
         )
 
     def _unitarity(self, name: str, mass_name: str, mass: float, coupling: str, point: Point) -> Finding:
@@ -185,6 +153,7 @@ class Spin1:
                 "recoil_id": MEDIATOR_ID,
                 "invisible_ids": [DM_ID],
                 "expected_width_gev": self.widths(point).total,
+                "cross_section_factor": 1.0,
             },
             "efficiency-map": {"family": "spin1", "m_med": point["m_med"], "m_dm": point["m_dm"]},
         }

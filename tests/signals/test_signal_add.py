@@ -29,6 +29,7 @@ def test_words_of_a_point(truncation):
             "recoil_id": 5000039,
             "invisible_ids": [5000039],
             "expected_width_gev": 0.0,
+            "cross_section_factor": 1.0,
         },
     }
 

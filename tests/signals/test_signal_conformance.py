@@ -18,7 +18,7 @@ from recast_dm.signals.fake import FakeSignalModel
 
 WORD = re.compile(r"[A-Za-z0-9_./:=,+@%-]+")
 COUPLING = re.compile(r"\d+=[0-9.e+-]+,[0-9.e+-]+")
-PYTHIA8 = {"settings", "couplings", "recoil_id", "invisible_ids", "expected_width_gev"}
+PYTHIA8 = {"settings", "couplings", "recoil_id", "invisible_ids", "expected_width_gev", "cross_section_factor"}
 
 
 def test_the_models_of_this_package_are_installed():
@@ -103,7 +103,10 @@ class TestConformance:
         assert json.loads(json.dumps(feeds, allow_nan=False)) == feeds
         assert feeds == model.feeds(model.point(point.parameters()))
         assert feeds["parameters"] == point.parameters()
-        pythia8 = feeds["pythia8"]
+        pythia8 = feeds.get("pythia8")
+        if pythia8 is None:  # the signals of a published patchset are made already
+            assert feeds["pyhf-patch"]["values"] == list(point.parameters().values())
+            return
         assert set(pythia8) == PYTHIA8
         assert pythia8["settings"]
         assert all(WORD.fullmatch(word) and word.count("=") == 1 for word in pythia8["settings"])
@@ -112,6 +115,7 @@ class TestConformance:
         assert len(left_of) == len(set(left_of))
         assert isinstance(pythia8["recoil_id"], int)
         assert all(isinstance(pdg_id, int) for pdg_id in pythia8["invisible_ids"])
+        assert 0 < pythia8["cross_section_factor"] < float("inf")
 
     @given(data=st.data())
     def test_efficiency_maps_are_read_at_the_masses(self, model, data):
@@ -127,19 +131,26 @@ class TestConformance:
     @given(data=st.data())
     def test_feeds_are_the_callers_own(self, model, data):
         point = accepted(model, data)
-        model.feeds(point)["pythia8"]["settings"].clear()
-        assert model.feeds(point)["pythia8"]["settings"]
+        fed = model.feeds(point)
+        before = json.dumps(fed)
+        for part in fed.values():
+            for inner in part.values():
+                if isinstance(inner, list | dict):
+                    inner.clear()
+            part.clear()
+        assert json.dumps(model.feeds(point)) == before
 
     @given(data=st.data())
     def test_widths_are_positive_and_expected(self, model, data):
         point = accepted(model, data)
         widths = model.widths(point)
-        expected = model.feeds(point)["pythia8"]["expected_width_gev"]
+        expected = model.feeds(point).get("pythia8", {}).get("expected_width_gev", 0.0)
         if widths is None:
             assert expected == 0.0
             return
         assert isinstance(widths, Widths)
-        assert expected == widths.total > 0
+        assert widths.total > 0
+        assert expected in (widths.total, 0.0)
         assert all(width.gev >= 0 for width in widths.partial)
         assert widths.document()["total_gev"] == widths.total
         assert all(widths[width.channel] == width.gev for width in widths.partial)

@@ -119,6 +119,7 @@ def test_words_of_a_point():
             "recoil_id": 32,
             "invisible_ids": [18],
             "expected_width_gev": AXIAL.widths(point(AXIAL, 2000, 1)).total,
+            "cross_section_factor": 1.0,
         },
         "efficiency-map": {"family": "spin1", "m_med": 2000.0, "m_dm": 1.0},
     }
