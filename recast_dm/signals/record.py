@@ -133,7 +133,7 @@ class SignalRecord:
     fixed: tuple[Fixed, ...]
     dm: DarkMatter | None
     mediator: Mediator | None
-    order: Literal["LO", "NLO"]
+    order: Literal["LO", "NLO", "NNLO+NNLL"]
     generator: Generator
     validity: tuple[str, ...]
     planes: Planes
