@@ -31,6 +31,7 @@ from recast_dm.cli import (
     flatten,
     gc,
     graph,
+    limits,
     logs,
     ls,
     models,
@@ -98,6 +99,7 @@ app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)
 app.command("flatten", rich_help_panel="Preserve")(flatten.flatten)
 app.command("export", rich_help_panel="Preserve")(export.export)
+app.command("limits", rich_help_panel="Inspect")(limits.limits)
 app.command("status", rich_help_panel="Inspect")(status.status)
 app.command("ls", rich_help_panel="Inspect")(ls.ls)
 app.command("logs", rich_help_panel="Inspect")(logs.logs)

@@ -246,6 +246,17 @@ class TestTables:
         assert tables.LIMITS in names
         assert not names & {tables.CROSS_SECTIONS, "Cross sections of the model"}
 
+    def test_rescaled_limits_have_no_cls(self, tmp_path, valid):
+        document = scans.document()
+        for point in document["points"]:
+            if point["status"] == "done":
+                point.update(cls_obs=None, cls_exp=None)
+        names = {each.name for each in tables.of_scan(loaded(document))}
+        assert tables.LIMITS in names
+        assert "CLs of the signal" not in names
+        submission.write(of_scan(loaded(document)), tmp_path)
+        assert valid(tmp_path) == []
+
     def test_a_model_that_is_not_installed_has_no_units(self):
         document = {**scans.document(), "model": "somebody-elses"}
         assert {column.units for column in table(document, tables.LIMITS).independent} == {""}

@@ -55,7 +55,7 @@ def of_scan(scan: Scan) -> tuple[Patched, ...]:
     """
     if scan.directory is None:
         return ()
-    known = {_numbers(point): point for point in scan.done}
+    known = {_numbers(point): point for point in scan.done if point["cls_obs"] is not None}
     found: dict[tuple[float, ...], Patched] = {}
     seen: dict[tuple[int, int], Any] = {}
     for place in _places(scan.directory):

@@ -139,7 +139,7 @@ def _cross_section_limits(scan: Scan) -> Table | None:
 
 
 def _cls(scan: Scan) -> Table | None:
-    done = scan.done
+    done = [point for point in scan.done if point["cls_obs"] is not None]  # not that of limits that were rescaled
     if not done:
         return None
     about = {"mu": (1, ""), **qualifiers(scan)}
