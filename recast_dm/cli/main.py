@@ -21,6 +21,7 @@ from recast_dm.cli import (
     capture,
     catalogue,
     check,
+    closure,
     contour,
     cp,
     curves,
@@ -37,7 +38,9 @@ from recast_dm.cli import (
     models,
     new,
     plot,
+    report,
     rerun,
+    rescale,
     run,
     scan,
     status,
@@ -107,9 +110,12 @@ app.command("explain", rich_help_panel="Inspect")(explain.explain)
 app.command("diff", rich_help_panel="Inspect")(diff.diff)
 app.command("graph", rich_help_panel="Inspect")(graph.graph)
 app.command("plot", rich_help_panel="Inspect")(plot.plot)
+app.command("report", rich_help_panel="Inspect")(report.report)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
 app.command("scan", rich_help_panel="Reinterpret")(scan.scan)
 app.command("contour", rich_help_panel="Reinterpret")(contour.contour)
+app.command("rescale", rich_help_panel="Reinterpret")(rescale.rescale)
+app.command("closure", rich_help_panel="Reinterpret")(closure.closure)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
 app.command("gc", rich_help_panel="Setup")(gc.gc)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,6 +125,17 @@ def model_values(model: str, settings: Iterable[str] | None, benchmark: str | No
 
     named = dict(signals.find(model).record.benchmark(benchmark).values) if benchmark else {}
     return {**named, **pairs(settings or (), "--set")}
+
+
+def numbers(values: Mapping[str, object], option: str) -> dict[str, float]:
+    """Values as numbers. Raises UsageError."""
+    found = {}
+    for name, value in values.items():
+        try:
+            found[name] = float(str(value))
+        except ValueError:
+            raise UsageError(f"{option} {name}={value} is not a number", hint=f"write {option} {name}=NUMBER") from None
+    return found
 
 
 def k_factor(word: str | None) -> Choice | None:

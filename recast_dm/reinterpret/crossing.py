@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from recast_dm.reinterpret.points import Answer
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,11 @@ def crossings(values: Sequence[float], mu_upper: Sequence[float]) -> tuple[Cross
     return tuple(found)
 
 
-def along(axis: str, answers: Iterable[Answer], *, expected: bool = False) -> tuple[Crossing, ...]:
-    """The crossings of points that differ along one axis; points without a limit are left out."""
+def along(axis: str, points: Iterable[Mapping[str, Any]], *, expected: bool = False) -> tuple[Crossing, ...]:
+    """The crossings of the points of a scan document that differ along one axis; those without a limit are left out."""
     rows = sorted(
-        (each.point.parameters[axis], each.limit.mu_upper_exp[2] if expected else each.limit.mu_upper_obs)
-        for each in answers
-        if each.point is not None and each.limit is not None
+        (point["parameters"][axis], point["mu_upper_exp"][2] if expected else point["mu_upper_obs"])
+        for point in points
+        if point["status"] == "done"
     )
     return crossings([value for value, _ in rows], [mu for _, mu in rows])

@@ -65,14 +65,14 @@ def sample(candidates: Sequence[int]) -> list[int]:
 
 def _compared(workspaces: Sequence[Path], patches: Sequence[Path], limits: Sequence[Limit]) -> dict[str, Any]:
     """The largest difference over all sampled points; those with the same background are checked together."""
-    from recast_dm.statistics import check
+    from recast_dm.statistics.check import spot_check
 
     groups: dict[str, list[int]] = {}
     for n, workspace in enumerate(workspaces):
         groups.setdefault(store.sha256_file(workspace), []).append(n)
     largest = 0.0
     for members in groups.values():
-        done = check.spot_check(
+        done = spot_check(
             json.loads(workspaces[members[0]].read_bytes()),
             [json.loads(patches[n].read_bytes()) for n in members],
             [limits[n] for n in members],
