@@ -44,12 +44,12 @@ class Shape:
 def bind(model: Model) -> Independent | None:
     """The closed form, when the workspace is of this kind and the signal has no errors of its own."""
     signal = gaussian.plain_signal(model)
-    shape = _shape(model) if signal is not None else None
+    shape = shape_of(model) if signal is not None else None
     return None if signal is None or shape is None else Independent(shape, signal)
 
 
 @per_background
-def _shape(model: Model) -> Shape | None:
+def shape_of(model: Model) -> Shape | None:
     """Which shifts move one bin alone, and which all; None when the workspace is of another kind."""
     bins = gaussian.bins(model)
     if bins is None or not bins.shifts:

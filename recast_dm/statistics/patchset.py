@@ -139,6 +139,18 @@ def mc_error(model: Model, channel: str) -> float:
     return math.hypot(*errors) / total
 
 
+def renamed(operations: Patch, sample: str) -> Patch:
+    """The patch with one name for the samples that it adds: at every point the signal is found under it.
+
+    >>> renamed([{"op": "add", "path": "/channels/0/samples/0", "value": {"name": "m_1000"}}], "signal")[0]["value"]
+    {'name': 'signal'}
+    """
+    return tuple(
+        {**each, "value": {**each["value"], "name": sample}} if "name" in each.get("value", ()) else each
+        for each in operations
+    )
+
+
 def signal(patch: Named, model: Model, channel: str, sigma: CrossSection) -> dict[str, Any]:
     """What the limit stage is told of the signal (schema `recast-dm/signal/1`).
 
@@ -160,7 +172,7 @@ def signal(patch: Named, model: Model, channel: str, sigma: CrossSection) -> dic
 
 
 def pick(
-    *, patchset: Path, workspace: Path, values: Sequence[float], cross_sections: Path, channel: str
+    *, patchset: Path, workspace: Path, values: Sequence[float], cross_sections: Path, channel: str, sample: str
 ) -> tuple[Patch, Mapping[str, Any]]:
     """The patch of a point and what is known of its signal. Raises UsageError for files that do not fit."""
     known = read(patchset)
@@ -174,7 +186,8 @@ def pick(
         return (), {"schema": SIGNAL, "not_covered": known.why_not(values)}
     if sigma is None:
         raise UsageError(f"{cross_sections.name} has no cross-section for {known.labels[0]} = {values[0]:g}")
-    return found.operations, signal(found, Model(background, found.operations), channel, sigma)
+    operations = renamed(found.operations, sample)
+    return operations, signal(found, Model(background, operations), channel, sigma)
 
 
 def _workspace(path: Path) -> Document:
@@ -197,6 +210,7 @@ def main(argv: list[str]) -> int:
     words.add_argument("--values", type=float, nargs="+", required=True, help="in the order of the patchset's labels")
     words.add_argument("--cross-sections", type=Path, required=True, help="CSV: first value, pb, error")
     words.add_argument("--channel", required=True, help="whose signal yield gives the MC error")
+    words.add_argument("--sample", default="signal", help="what the signal is called in every patch")
     words.add_argument("--patch", type=Path, required=True, help="where the patch is written")
     words.add_argument("--signal", type=Path, required=True, help="where what is known of the signal is written")
     asked = parser.parse_args(argv)
@@ -207,6 +221,7 @@ def main(argv: list[str]) -> int:
             values=asked.values,
             cross_sections=asked.cross_sections,
             channel=asked.channel,
+            sample=asked.sample,
         )
     except RecastError as error:
         sys.stderr.write(f"error: {error}\n")
