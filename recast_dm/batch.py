@@ -97,6 +97,8 @@ def perform(main: Main, job: Job) -> int:
     with _into(job.log):
         status = _ended(main, job)
     _write_whole(Path(job.status), f"{status}\n")
+    sys.stdout.write(f"{job.status}: {status}\n")  # for whoever waits for the batch
+    _flush()
     return status
 
 

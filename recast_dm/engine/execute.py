@@ -1,19 +1,22 @@
 """The one loop that executes a workflow: expand, start what is ready, sleep until something ends.
 
-A step that is ready goes to a worker thread (`perform`); what it published may make more stages ready.
+A step that is ready goes to a worker thread (`perform`), together with others of its stage where recast.yml says so
+(`together`); one whose twin is being done waits for its files (`twins`). What a step published may make more ready.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any, TypeAlias
 
-from recast_dm.engine import events, expand
+from recast_dm.engine import batches, events, expand
 from recast_dm.engine.beginning import begin
 from recast_dm.engine.history import attempts
 from recast_dm.engine.journal import Journal
@@ -22,6 +25,8 @@ from recast_dm.engine.publishers import Files
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.engine.starting import Prepared, Tools
+from recast_dm.engine.together import Alone, Ending, Together
+from recast_dm.engine.twins import Twins, failed_as
 from recast_dm.errors import Failure, Interrupted, RecastError, StepFailed
 from recast_dm.model import Image, Step, StepId
 from recast_dm.runtimes import About
@@ -55,6 +60,12 @@ def execute(request: Request, *, directory: Path, tools: Tools, jobs: int, keep_
         return _Loop(request, rundir, tools, jobs, keep_going).run()
 
 
+Share: TypeAlias = "tuple[Prepared, ...]"
+"""The steps that one free place takes."""
+Endings: TypeAlias = "tuple[Ending, ...]"
+Running: TypeAlias = "Future[Endings]"
+
+
 class _Loop:
     def __init__(self, request: Request, rundir: RunDirectory, tools: Tools, jobs: int, keep_going: bool) -> None:
         self._rundir = rundir
@@ -73,10 +84,15 @@ class _Loop:
         self._records: dict[StepId, Record] = {}
         self._steps: list[Step] = []
         self._ready: deque[Step] = deque()
+        self._alone: deque[tuple[Prepared, Sequence[Mapping[str, Any]]]] = deque()
+        self._gathered: batches.Gathered[Prepared] = batches.Gathered()
+        self._twins = Twins()
         self._blocked: dict[StepId, list[Step]] = {}
         self._missing: dict[StepId, int] = {}
         self._failures: list[RecastError] = []
+        self._request = request
         self._worker = Worker(request, rundir, replace(tools, observer=self._observer), run_id, about)
+        self._together = Together(request, rundir, self._worker, self._observer)
 
     def run(self) -> Finished:
         began = time.monotonic()
@@ -100,8 +116,8 @@ class _Loop:
 
     def _work(self) -> None:
         """Hands out ready steps and takes in what ends, until nothing runs and nothing is ready."""
-        running: dict[Future[Record], Step] = {}
-        ended: SimpleQueue[Future[Record]] = SimpleQueue()
+        running: dict[Running, Share] = {}
+        ended: SimpleQueue[Running] = SimpleQueue()
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="step") as pool:
             try:
                 while True:
@@ -135,11 +151,23 @@ class _Loop:
             inits = tuple(step for step in new if step.spec.init)
             self._observer(events.StepsPlanned(expand.steps_of(new), self._expansion.complete, inits))
 
-    def _submit(
-        self, pool: ThreadPoolExecutor, running: dict[Future[Record], Step], ended: SimpleQueue[Future[Record]]
-    ) -> None:
+    def _submit(self, pool: ThreadPoolExecutor, running: dict[Running, Share], ended: SimpleQueue[Running]) -> None:
         """Starts steps whose inputs are there, as far as there are free places; what is kept needs none."""
-        while self._ready and len(running) < self._jobs and (self._keep_going or not self._failures):
+        while len(running) < self._jobs and (self._keep_going or not self._failures):
+            task = self._next(self._jobs - len(running))
+            if task is None:
+                return
+            share, call = task
+            future = pool.submit(call)
+            running[future] = share
+            future.add_done_callback(ended.put)
+
+    def _next(self, free: int) -> tuple[Share, Callable[[], Endings]] | None:
+        """What the next of so many free places does: a step that needs it alone, or its share of those that do not."""
+        if self._alone:
+            prepared, failures = self._alone.popleft()
+            return (prepared,), partial(self._made, prepared, failures)
+        while self._ready:
             step = self._ready.popleft()
             if step.spec.init:
                 self._finish(step, "")
@@ -148,24 +176,55 @@ class _Loop:
                 prepared = self._worker.prepare(step, {source: self._trees[source] for source in step.sources()})
                 record = self._worker.kept(prepared)
                 if record is not None:
+                    self._ready.extend(self._twins.ended(prepared, record))
                     self._take(step, record)
                     continue
             except RecastError as error:
                 self._fail(step, error)
                 continue
-            future = pool.submit(self._perform, prepared)
-            running[future] = step
-            future.add_done_callback(ended.put)
+            twin = self._twins.of(prepared)
+            if twin is not None:
+                return (prepared,), partial(self._performed, prepared, twin)
+            if self._twins.waits(prepared):
+                continue
+            kind = batches.kind(step, self._request.policy_of(step).batch)
+            if kind is None:
+                return (prepared,), partial(self._performed, prepared)
+            self._gathered.add(kind, prepared)
+        share = tuple(self._gathered.share(free))
+        return (share, partial(self._together.perform, share)) if share else None
 
-    def _perform(self, prepared: Prepared) -> Record:
-        return self._worker.found(prepared) or self._worker.made(prepared)
-
-    def _settle(self, step: Step, future: Future[Record]) -> None:
-        """Takes in a step that ended. An error that is not ours is a defect and ends the run as it is."""
+    def _performed(self, prepared: Prepared, twin: Record | None = None) -> Endings:
+        """A step by itself: its files may be there already."""
         try:
-            self._take(step, future.result())
+            return (self._worker.found(prepared, twin) or self._worker.made(prepared),)
         except RecastError as error:
-            self._fail(step, error)
+            return (error,)
+
+    def _made(self, prepared: Prepared, failures: Sequence[Mapping[str, Any]]) -> Endings:
+        """A step by itself, of which a batch did nothing, or nothing good."""
+        try:
+            return (self._worker.made(prepared, failures),)
+        except RecastError as error:
+            return (error,)
+
+    def _settle(self, share: Share, future: Running) -> None:
+        """Takes in steps that ended. An error that is not ours is a defect and ends the run as it is."""
+        for prepared, ending in zip(share, future.result(), strict=True):
+            if isinstance(ending, Alone):
+                self._alone.append((prepared, ending.failures))
+                continue
+            waited = self._twins.ended(prepared, ending)
+            if isinstance(ending, Record):
+                self._ready.extend(waited)
+                self._take(prepared.step, ending)
+                continue
+            self._fail(prepared.step, ending)
+            if isinstance(ending, StepFailed) and ending.status is not None:
+                for twin in waited:
+                    self._fail(twin, failed_as(twin, prepared.step, ending))
+            else:
+                self._ready.extend(waited)
 
     def _fail(self, step: Step, error: RecastError) -> None:
         reason = getattr(error, "reason", "")
@@ -189,8 +248,8 @@ class _Loop:
             if self._missing[waiting.id] == 0:
                 self._ready.append(waiting)
 
-    def _stop(self, running: Mapping[Future[Record], Step]) -> None:
-        """Ends every process; one that is just being started is caught by looking again."""
+    def _stop(self, running: Mapping[Running, Share]) -> None:
+        """Ends every process; one that is just being started is caught by looking again. What had ended is kept."""
         self._worker.starter.stop.set()
         waiting = set(running)
         while waiting:
@@ -200,6 +259,9 @@ class _Loop:
                 _, waiting = wait(waiting, timeout=1)
             except KeyboardInterrupt:
                 continue  # once is enough
+        for future in running:
+            if not future.cancelled() and future.exception() is None:
+                self._records |= {record.step: record for record in future.result() if isinstance(record, Record)}
 
     def _failure(self) -> RecastError:
         """The error of a run in which steps failed: it names them; the first failure says most."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from recast_dm import store
-from recast_dm.engine import expand, publishers
+from recast_dm.engine import expand, publishers, twins
 from recast_dm.engine import key as keys
 from recast_dm.engine.beginning import begin
 from recast_dm.engine.cache import StepCache
@@ -20,7 +20,10 @@ from recast_dm.engine.rundir import DAMAGED, RunDirectory
 from recast_dm.model import DockerEnvironment, FromYamlPublisher, ManualPublisher, Step, StepId
 
 Prospect: TypeAlias = Literal["kept", "cached", "runs", "waits"]
-"""`kept` in this run directory; `cached` from elsewhere; it `runs`; or it `waits` for steps that run first."""
+"""`kept` in this run directory; `cached` from elsewhere; it `runs`; or it `waits` for steps that run first.
+
+A step that does the same work as one that runs waits for that one's files.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class _Look:
         self._cache = cache
         self._expansion, self._trees = begin(request.workflow, request.initdata, request.initdir, request.relaxations)
         self._planned: dict[StepId, Planned] = {}
+        self._run: set[str] = set()
 
     def look(self) -> Forecast:
         """Steps that are finished may make others known, so it goes on until there is nothing new."""
@@ -101,7 +105,9 @@ class _Look:
         key = keys.of(parts)
         found = self._finished(step, key, cacheable=image is not None)
         if found is None:
-            self._planned[step.id] = Planned(step, "runs", key, parts)
+            twin = twins.alike(step) and key in self._run
+            self._run.add(key)
+            self._planned[step.id] = Planned(step, "waits" if twin else "runs", key, parts)
             return
         prospect, tree = found
         self._planned[step.id] = Planned(step, prospect, key, parts)

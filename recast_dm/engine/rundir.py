@@ -5,6 +5,7 @@ DIR/.workflow.json          the workflow, flattened, as the newest start read it
 DIR/<stage>/<index>/...     a finished step's work directory, exactly once, as regular files
 DIR/.records/<stage>/<index>.json
 DIR/.attempts/<stage>.<index>.<n>/{work,log}      what did not finish; and the logs of what did
+DIR/.attempts/.batch.<id>.tmp/                    steps that are being done together
 DIR/.events.jsonl           what happened, one line an event, of every start
 DIR/.lock                   held while a runner works here
 
@@ -21,7 +22,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,7 @@ class RunDirectory:
             raise storage_error(error, f"lock {self.root}") from None
         self._tidied.clear()
         self._tidy(self.root)
+        self._tidy(self.root / ".attempts")
         return self
 
     def _hold(self, lock: int) -> None:
@@ -256,6 +258,16 @@ class RunDirectory:
                 raise storage_error(error, f"begin {step}") from None
             return path
         raise UsageError(f"{self.root} holds a million attempts at {step}", hint="choose another --workdir")
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Path]:
+        """A new directory for a batch. It goes at the end; when the runner was killed, at the next start."""
+        path = store.temporary(self.root / ".attempts" / "batch")
+        store.make_directory(path)
+        try:
+            yield path
+        finally:
+            store.remove(path)
 
     def clear(self, step: StepId) -> None:
         """Removes what an earlier start left of a step that has to be done again; its record stays for `explain`."""

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
+from recast_dm import batch
 from recast_dm.images import fake
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome
 
 Program = Callable[[Job], int]
 """Gets the job, writes into `job.workdir`, gives the exit code."""
+
+Main = Callable[[list[str], Path], int]
+"""Gets the words of a command line and the current directory, as on the host; gives the exit code."""
+
+
+def in_turn(name: str, main: Main) -> Program:
+    """An image with one program, `name`, that takes its command lines one in a start, or several."""
+
+    def program(job: Job) -> int:
+        words = shlex.split(job.argv[-1]) if job.argv[-2:-1] == ("-c",) else list(job.argv)
+        words = words[words.index(name) + 1 :]
+        if words[0] != batch.OPTION:
+            start = job.scratch or Path(on_host(job, job.cwd or "/workdir"))
+            return main([on_host(job, word) for word in words], start)
+        codes = []
+        for each in batch.read(Path(on_host(job, words[1]))):
+            cwd = Path(on_host(job, each.cwd))
+            codes.append(main([on_host(job, word) for word in each.argv], cwd))
+            Path(on_host(job, each.log)).write_text(f"fake: {shlex.join(each.argv)}\n")
+            Path(on_host(job, each.status)).write_text(f"{codes[-1]}\n")
+        return max(codes)
+
+    return program
+
+
+def on_host(job: Job, text: str) -> str:
+    """A text in which the places that a container sees are replaced by those on the host."""
+    places = {target: str(path) for path, target in job.files}
+    places |= {f"/inputs/{n}": str(path) for n, path in enumerate(job.inputs)}
+    places |= {"/workdir": str(job.workdir), **({"/scratch": str(job.scratch)} if job.scratch else {})}
+    known = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+    return re.sub(rf"({known})(?![\w.-])", lambda found: places[found[1]], text)
 
 
 class FakeRuntime:
