@@ -60,6 +60,7 @@ def rescaled(
         "closure": [],
         "k_factor": None,
         "contour": None,
+        "spot_check": None,
         "rescaled": {"from": {"model": document["model"], "fixed": dict(document["fixed"])}, "source": physics.SOURCE},
     }
 
