@@ -11,6 +11,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 LOCKS := recast_dm/locks
 ANALYSIS := atlas-exot-2018-06
+DEMO_IMAGES := atlas-exot-2018-06 monojet-pyhf
 CAPSULE := build/$(ANALYSIS).capsule
 SCRIPTS := containers/*.sh tests/tools.sh .ci/run
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -26,7 +27,8 @@ endif
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
-demo: venv images ## set everything up; capture the ATLAS monojet search, run it, rerun it under a new model
+demo: venv engine ## set everything up; capture the ATLAS monojet search, run it, rerun it under a new model
+	@containers/build.sh $(DEMO_IMAGES)
 	$(RUN) recast-dm capture specs/$(ANALYSIS) -o $(CAPSULE)
 	$(RUN) recast-dm run $(CAPSULE)
 	$(RUN) recast-dm rerun $(CAPSULE) --model spin1-axial --set m_med=2000 --set m_dm=1
