@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recast_dm.signals import planes
 from recast_dm.signals import point as points
 from recast_dm.signals.model import Finding
 from recast_dm.signals.point import Point
@@ -81,6 +82,7 @@ class Add:
                 "expected_width_gev": 0.0,
                 "cross_section_factor": 1.0,
             },
+            "planes": planes.empty(),
         }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recast_dm.signals import planes
 from recast_dm.signals import point as points
 from recast_dm.signals.model import Finding, PartialWidth, Widths
 from recast_dm.signals.point import Point
@@ -86,4 +87,5 @@ class FakeSignalModel:
                 "expected_width_gev": self.widths(point).total,
                 "cross_section_factor": 1.0,
             },
+            "planes": planes.empty(),
         }

@@ -95,5 +95,8 @@ class SignalModel(Protocol):
 
         With an s-channel resonance that efficiencies depend on through masses only, `efficiency-map`:
         `family` (`spin1` or `spin0`), `m_med` and `m_dm` in GeV.
+
+        `planes`: `SI`, `SD-p` and `SD-n` in cm^2, `sigmav` in cm^3/s by final state and in `total`, `m_dm` in GeV and
+        `self_conjugate`; None for what the model does not have.
         """
         ...

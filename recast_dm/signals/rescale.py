@@ -5,7 +5,8 @@ On its mass shell a narrow mediator is made with g_q^2 and decays to dark matter
     mu_UL goes with 1 / (g_q^2 Gamma_chi/Gamma_tot).
 
 Between vector and axial vector the widths carry the phase space: Gamma_chi and Gamma_tot are each model's own, and
-light quarks make both alike; scalar and pseudoscalar are made with their widths to gluons in place of g_q^2. That holds for Gamma/M up to 10 % in both, m_med > 2 m_dm, and unchanged masses; where it does
+light quarks make both alike; scalar and pseudoscalar are made with their widths to gluons in place of g_q^2.
+That holds for Gamma/M up to 10 % in both, m_med > 2 m_dm, and unchanged masses; where it does
 not, the findings say so. At g_q = .1 it meets a direct computation to .3 % at 1 TeV and 5 % at 2 TeV (the tail).
 """
 

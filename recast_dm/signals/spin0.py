@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
 
+from recast_dm.signals import planes, resonance, spin0_pythia
 from recast_dm.signals import point as points
-from recast_dm.signals import resonance, spin0_pythia
 from recast_dm.signals.constants import QUARKS, TOP
 from recast_dm.signals.model import Finding, PartialWidth, Widths
 from recast_dm.signals.point import Point
@@ -102,6 +102,7 @@ class Spin0:
                 "cross_section_factor": spin0_pythia.correction(mediator),
             },
             "efficiency-map": {"family": "spin0", "m_med": point["m_med"], "m_dm": point["m_dm"]},
+            "planes": planes.of_spin0(point, self.widths(point).total, pseudoscalar=self.pseudoscalar),
         }
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
 
+from recast_dm.signals import planes, resonance
 from recast_dm.signals import point as points
-from recast_dm.signals import resonance
 from recast_dm.signals.constants import CHARGED_LEPTONS, NEUTRINOS, QUARKS, TOP
 from recast_dm.signals.model import Finding, PartialWidth, Widths
 from recast_dm.signals.point import Point
@@ -156,6 +156,7 @@ class Spin1:
                 "cross_section_factor": 1.0,
             },
             "efficiency-map": {"family": "spin1", "m_med": point["m_med"], "m_dm": point["m_dm"]},
+            "planes": planes.of_spin1(point, self.widths(point).total, axial=self.axial),
         }
 
     def _couplings(self, point: Point) -> list[tuple[int, float, float]]:

@@ -31,6 +31,7 @@ def test_words_of_a_point(truncation):
             "expected_width_gev": 0.0,
             "cross_section_factor": 1.0,
         },
+        "planes": dict.fromkeys(("SI", "SD-p", "SD-n", "sigmav", "self_conjugate", "m_dm")),
     }
 
 

@@ -7,7 +7,7 @@ import re
 from importlib.resources import files
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from signal_points import values_for
@@ -17,6 +17,7 @@ from recast_dm.signals import Finding, Point, SignalModel, Widths, find, names
 from recast_dm.signals.fake import FakeSignalModel
 
 WORD = re.compile(r"[A-Za-z0-9_./:=,+@%-]+")
+FEW = settings(max_examples=25)
 COUPLING = re.compile(r"\d+=[0-9.e+-]+,[0-9.e+-]+")
 PYTHIA8 = {"settings", "couplings", "recoil_id", "invisible_ids", "expected_width_gev", "cross_section_factor"}
 
@@ -96,6 +97,7 @@ class TestConformance:
         assert hash(model.point(point.parameters())) == hash(point)
         assert [name for name, _ in point.values] == [p.name for p in model.record.parameters]
 
+    @FEW
     @given(data=st.data())
     def test_feeds_are_json_and_safe_words(self, model, data):
         point = accepted(model, data)
@@ -117,6 +119,7 @@ class TestConformance:
         assert all(isinstance(pdg_id, int) for pdg_id in pythia8["invisible_ids"])
         assert 0 < pythia8["cross_section_factor"] < float("inf")
 
+    @FEW
     @given(data=st.data())
     def test_efficiency_maps_are_read_at_the_masses(self, model, data):
         point = accepted(model, data)
@@ -128,6 +131,25 @@ class TestConformance:
         assert spin == model.record.mediator.spin
         assert fed == {"family": f"spin{spin}", "m_med": point["m_med"], "m_dm": point["m_dm"]}
 
+    @FEW
+    @given(data=st.data())
+    def test_planes_are_those_of_the_record(self, model, data):
+        fed = model.feeds(accepted(model, data)).get("planes")
+        if fed is None:
+            assert (model.record.planes.dd, model.record.planes.id) == ((), "none")
+            return
+        scattering = {name for name in ("SI", "SD-p", "SD-n") if fed[name] is not None}
+        assert scattering == set(model.record.planes.dd)
+        assert all(0 < fed[name] < 1e-20 for name in scattering)
+        assert (fed["sigmav"] is not None) == (model.record.planes.id == "s-wave")
+        if fed["sigmav"] is not None:
+            channels = dict(fed["sigmav"])
+            assert channels.pop("total") == pytest.approx(sum(channels.values()))
+            assert min(channels.values()) >= 0
+        assert (fed["m_dm"] is None) == (model.record.dm is None)
+        assert fed["self_conjugate"] == (model.record.dm.self_conjugate if model.record.dm else None)
+
+    @FEW
     @given(data=st.data())
     def test_feeds_are_the_callers_own(self, model, data):
         point = accepted(model, data)
@@ -140,6 +162,7 @@ class TestConformance:
             part.clear()
         assert json.dumps(model.feeds(point)) == before
 
+    @FEW
     @given(data=st.data())
     def test_widths_are_positive_and_expected(self, model, data):
         point = accepted(model, data)

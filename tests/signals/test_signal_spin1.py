@@ -95,7 +95,9 @@ def test_widths_scale_with_the_square_of_a_coupling(model, data):
 
 
 def test_words_of_a_point():
-    assert AXIAL.feeds(point(AXIAL, 2000, 1)) == {
+    fed = AXIAL.feeds(point(AXIAL, 2000, 1))
+    assert fed.pop("planes")["m_dm"] == 1
+    assert fed == {
         "parameters": {"m_med": 2000.0, "m_dm": 1.0, "g_q": 0.25, "g_dm": 1.0, "g_l": 0.0},
         "pythia8": {
             "settings": [
