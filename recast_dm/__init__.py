@@ -21,13 +21,13 @@ __all__ = [
     "models",
     "read",
     "rerun",
+    "rescale",
     "run",
     "save",
     "scan",
     "verify",
 ]
-"""`export` is missing: `recast_dm.export` is the package of that name. Results have it as a method, `recast_dm.api` as
-a function."""
+"""`export` and `report` are missing: these are packages. Results have them as methods, `recast_dm.api` as functions."""
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,7 @@ from recast_dm.api import load as load
 from recast_dm.api import models as models
 from recast_dm.api import read as read
 from recast_dm.api import rerun as rerun
+from recast_dm.api import rescale as rescale
 from recast_dm.api import run as run
 from recast_dm.api import save as save
 from recast_dm.api import scan as scan

@@ -7,16 +7,16 @@
 
 `load` opens what can be run, `run`, `rerun`, `scan` and `contour` give results, `read` finds those that are there
 already. A result is the JSON document that the command line prints with `--json`, shows itself in a notebook, and has
-`.plot()` and `.export()`.
+`.plot()`, `.export()` and `.report()`.
 """
 
 from recast_dm.api.opening import Preserved, load
 from recast_dm.api.preserving import Verified, capture, verify
-from recast_dm.api.reading import closure, limits, models, read, save
+from recast_dm.api.reading import limits, models, read, rescale, save
 from recast_dm.api.results import Limit, Run, Scan
-from recast_dm.api.running import contour, rerun, run, scan
+from recast_dm.api.running import closure, contour, rerun, run, scan
 from recast_dm.api.settings import Settings
-from recast_dm.api.writing import export
+from recast_dm.api.writing import export, report
 
 __all__ = [
     "Limit",
@@ -33,7 +33,9 @@ __all__ = [
     "load",
     "models",
     "read",
+    "report",
     "rerun",
+    "rescale",
     "run",
     "save",
     "scan",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recast_dm import signals, store
-from recast_dm.api.opening import Preserved, load
 from recast_dm.api.results import Document, Limit, Scan, of_document
 from recast_dm.api.settings import RUNS
 from recast_dm.errors import UsageError
 from recast_dm.export import scans
+from recast_dm.reinterpret import rescale as scaling
 from recast_dm.signals import SignalRecord
 
 
@@ -46,19 +46,26 @@ def limits(what: Document | str | Path) -> tuple[Mapping[str, Any], ...]:
     raise UsageError(f"{found!r} has no limits", hint="they come from `rerun`, `scan` and `contour`")
 
 
-def closure(what: Document | Preserved | str | Path) -> tuple[Mapping[str, Any], ...]:
-    """Published numbers beside ours: of a result, or (ours not computed) all that a capsule names.
+def rescale(
+    what: Scan | str | Path,
+    *,
+    model: str | None = None,
+    benchmark: str | None = None,
+    grid: Mapping[str, Sequence[float]] | None = None,
+    at: Mapping[str, float] | None = None,
+    **couplings: float,
+) -> Scan:
+    """A scan as that of other couplings, or another model of its family, as a narrow resonance's rate scales.
 
-    >>> [row["published"] for row in closure(load("tests/analyses/toy"))]
-    [0.5]
+    Nothing is run. `grid` are couplings that vary anew, `at` takes a slice of the scan. Points where this does not hold
+    say so in their validity. Raises UsageError.
     """
-    if isinstance(what, Limit | Scan):
-        return what.closure
-    if isinstance(what, str | Path):
-        if any(scans.document_file(each) for each in (Path(what), RUNS / what)):
-            return closure(read(what))
-        return closure(load(what))
-    return what.published if isinstance(what, Preserved) else ()
+    scan = what if isinstance(what, Scan) else read(what)
+    if not isinstance(scan, Scan):
+        raise UsageError(f"{scan!r} is no scan", hint="rescale what `scan` or `contour` gave")
+    named = signals.find(model or scan["model"]).record.benchmark(benchmark).values if benchmark else {}
+    settings = {**dict(named), **couplings}
+    return Scan(document=scaling.rescaled(scan.document, model=model, settings=settings, axes=grid, at=at))
 
 
 class Models(Mapping[str, SignalRecord]):

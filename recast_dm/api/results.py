@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +27,21 @@ class Document:
         return self.document[key]
 
     def _repr_html_(self) -> str:
-        from recast_dm.api import shown
+        from recast_dm.report import html
 
-        return shown.fragment(self.document)
+        return html.fragment(self.document)
 
     def export(self, output: str | Path, *, format: str = "ro-crate") -> Exported:  # noqa: A002  # the option's name
         """Writes it in another format: `ro-crate` (of a run that is still there), `hepdata`."""
         from recast_dm.api import writing
 
         return writing.export(self, output, format=format)
+
+    def report(self, output: str | Path) -> Path:
+        """Writes one self-contained HTML file: how it was made, what it found, and how to verify it."""
+        from recast_dm.api import writing
+
+        return writing.report(self, output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -45,6 +52,12 @@ class Run(Document):
     def files(self) -> Mapping[str, Path]:
         """The declared results by name."""
         return {name: Path(path) for name, path in self.document["results"].items()}
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(str(path))}</td></tr>" for name, path in self.files.items()
+        )
+        return f"<table>{rows}</table>"
 
     def __repr__(self) -> str:
         return f"<run of {self.document['analysis']}: {', '.join(self.files) or 'no declared results'}>"

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from recast_dm import reinterpret, signals
 from recast_dm.api.opening import Preserved, load
-from recast_dm.api.results import Limit, Run, Scan, of_document
+from recast_dm.api.results import Document, Limit, Run, Scan, of_document
 from recast_dm.api.settings import Settings, link_latest
 from recast_dm.backends import Backend
 from recast_dm.engine.events import Observer
-from recast_dm.reinterpret import Subject, spotcheck
+from recast_dm.errors import UsageError
+from recast_dm.reinterpret import Subject, published, spotcheck
 from recast_dm.reinterpret import contour as contours
 from recast_dm.reinterpret import grid as grids
+from recast_dm.reinterpret import kfactor as kfactors
 from recast_dm.reinterpret import scan as scans
-from recast_dm.reinterpret.kfactor import Choice
 
 Axis = str | Iterable[float]
 """The values of a parameter that varies: numbers, or `FIRST:LAST:STEP`."""
@@ -44,14 +46,15 @@ def rerun(
     *,
     benchmark: str | None = None,
     parameters: Mapping[str, object] | None = None,
-    k_factor: Choice | None = None,
+    k_factor: str | Path | None = None,
     settings: Settings | None = None,
     **values: float,
 ) -> Limit | Run:
     """Runs it under a signal model at a point: would this search have seen it?
 
     `values` are the model's parameters (masses in GeV), over those of a `benchmark`; `parameters` are init parameters
-    of the analysis that carry no signal. A point that the analysis does not cover has the status `not covered`.
+    of the analysis that carry no signal. `k_factor` (`drell-yan`, or a file) shows limits with it beside those without.
+    A point that the analysis does not cover has the status `not covered`.
     Raises UsageError for a point that the model does not have, StepFailed, StatisticsError.
 
     >>> rerun("tests/analyses/toy", "spin1-axial", m_med=-1, m_dm=1)
@@ -73,7 +76,7 @@ def rerun(
             directory,
             settings.observer,
             parameters,
-            k_factor,
+            _choice(k_factor),
         )
     finally:
         link_latest(directory)
@@ -88,7 +91,7 @@ def scan(
     grid: Mapping[str, Axis],
     benchmark: str | None = None,
     parameters: Mapping[str, object] | None = None,
-    k_factor: Choice | None = None,
+    k_factor: str | Path | None = None,
     settings: Settings | None = None,
     **values: float,
 ) -> Scan:
@@ -98,9 +101,10 @@ def scan(
     limits are checked against pyhf: StatisticsError when they differ.
     """
     points = grids.of_axes(model, _words(grid), {**_benchmark(model, benchmark), **values})
+    choice = _choice(k_factor)
 
     def search(subject: Subject, backend: Backend, directory: Path, observer: Observer) -> scans.Scan:
-        return scans.scan(subject, points, backend, directory, observer, parameters, k_factor)
+        return scans.scan(subject, points, backend, directory, observer, parameters, choice)
 
     return _searched(what, search, settings or Settings())
 
@@ -114,7 +118,7 @@ def contour(
     uncertainty: float = 0.01,
     benchmark: str | None = None,
     parameters: Mapping[str, object] | None = None,
-    k_factor: Choice | None = None,
+    k_factor: str | Path | None = None,
     settings: Settings | None = None,
     **values: float,
 ) -> Scan:
@@ -123,12 +127,34 @@ def contour(
     It ends when the line is known to `uncertainty` (relative, along the first axis).
     """
     points = grids.of_axes(model, _words(grid), {**_benchmark(model, benchmark), **values})
+    choice = _choice(k_factor)
     target = contours.Target(budget=budget, uncertainty=uncertainty)
 
     def search(subject: Subject, backend: Backend, directory: Path, observer: Observer) -> scans.Scan:
-        return contours.contour(subject, points, backend, directory, observer, parameters, k_factor, target)
+        return contours.contour(subject, points, backend, directory, observer, parameters, choice, target)
 
     return _searched(what, search, settings or Settings())
+
+
+def closure(
+    what: Document | Preserved | str | Path,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    settings: Settings | None = None,
+) -> tuple[Mapping[str, Any], ...]:
+    """Published numbers beside ours: of a result what it holds; of a capsule or an analysis, every point is run.
+
+    `ours` is None where a point gave no limit. Raises UsageError where nothing was published.
+    """
+    if isinstance(what, Limit | Scan):
+        return what.closure
+    if isinstance(what, Document):
+        raise UsageError(f"{what!r} has no limits", hint="they come from `rerun`, `scan` and `contour`")
+    settings = settings or Settings()
+    subject = load(what).subject
+    directory = settings.directory()
+    backend = settings.backend(subject.workflow, keep_going=True)
+    return tuple(published.closure(subject, backend, directory, settings.observer, parameters))
 
 
 # --- how --------------------------------------------------------------------------------------------------------------
@@ -145,6 +171,10 @@ def _searched(what: Preserved | str | Path, search: Search, settings: Settings) 
         link_latest(directory)
     found.keep()
     return Scan(document=_plain(found.document()), directory=directory)
+
+
+def _choice(k_factor: str | Path | None) -> kfactors.Choice | None:
+    return None if k_factor is None else kfactors.chosen(str(k_factor))
 
 
 def _benchmark(model: str, name: str | None) -> Mapping[str, object]:

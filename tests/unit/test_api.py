@@ -12,7 +12,6 @@ from workbench import TOY_IMAGE, toy
 
 import recast_dm
 from recast_dm import api, schemas
-from recast_dm.api import shown
 from recast_dm.api.results import of_document
 from recast_dm.api.settings import Settings
 from recast_dm.cli import options
@@ -52,7 +51,7 @@ class TestImporting:
         for name in recast_dm.__all__:
             assert getattr(recast_dm, name) is not None
             assert name in dir(recast_dm)
-        assert set(recast_dm.__all__) - {"__version__"} == set(api.__all__) - {"export"}
+        assert set(recast_dm.__all__) - {"__version__"} == set(api.__all__) - {"export", "report"}
 
     def test_what_type_checkers_see_is_what_there_is(self):
         stub = Path(recast_dm.__file__).with_suffix(".pyi").read_text()
@@ -115,7 +114,8 @@ class TestRunning:
         assert found.directory == Path("build/runs/latest").parent / Path("build/runs/latest").readlink()
         assert schemas.problem("limit-1", found.document) is None
         assert f"mu < {found.mu_upper:.3g}" in repr(found)
-        assert "mu upper limit" in found._repr_html_()
+        assert "spin1-axial" in found._repr_html_()
+        assert found.report("report.html").read_text().startswith("<!doctype html>")
 
     def test_what_was_kept_is_read_again(self, fake, toy_directory):
         found = recast_dm.rerun(toy_directory, "spin1-axial", m_med=1000, m_dm=1)
@@ -172,6 +172,17 @@ class TestRunning:
         again = recast_dm.scan(toy_directory, "spin1-axial", grid={"m_med": [1000, 2000]}, m_dm=1, settings=settings)
         assert len(fake.jobs) == started
         assert again.points == first.points
+
+    def test_closure_runs_what_was_published(self, fake, toy_directory):
+        (row,) = recast_dm.closure(toy_directory)
+        assert row["published"] == 0.5
+        assert row["ratio"] == row["ours"] / 0.5
+        with pytest.raises(UsageError, match="has no limits"):
+            recast_dm.closure(of_document({"schema": "recast-dm/run-result/1", "analysis": "a", "results": {}}))
+
+    def test_a_k_factor(self, fake, toy_directory):
+        found = recast_dm.rerun(toy_directory, "spin1-axial", m_med=1000, m_dm=1, k_factor="drell-yan")
+        assert found["k_factor"]["mu_upper_obs"] == found.mu_upper / found["k_factor"]["value"]
 
     def test_a_benchmark(self, fake, toy_directory):
         found = recast_dm.scan(toy_directory, "spin1-axial", grid={"m_med": [1000, 2000]}, benchmark="A2", m_dm=1)
@@ -230,17 +241,30 @@ class TestResults:
 
     def test_in_a_notebook(self, kept):
         said = recast_dm.read(kept)._repr_html_()
-        assert "SYNTHETIC" not in said
-        assert "synthetic-monojet: spin1-axial, g_q = 0.25" in said
-        assert "and 16 more points" in said
-        assert "outside: on-shell" in said
+        assert "spin1-axial" in said
+        assert "<script" not in said
 
     def test_what_is_shown_is_escaped(self):
         document = {"schema": "recast-dm/run-result/1", "analysis": "<a>", "model": None, "results": {"<b>": "x&y"}}
-        said = shown.fragment(document)
-        assert "<a>" not in said
-        assert "&lt;b&gt;" in said
-        assert "x&amp;y" in said
+        found = of_document(document)
+        assert found._repr_html_() == "<table><tr><th>&lt;b&gt;</th><td>x&amp;y</td></tr></table>"
+        assert repr(found) == "<run of <a>: <b>>"
+
+    def test_a_report(self, kept, tmp_path, toy_directory):
+        place = recast_dm.read(kept).report(tmp_path / "scan.html")
+        assert "synthetic-monojet" in place.read_text()
+        with pytest.raises(UsageError, match="is no capsule"):
+            api.report(recast_dm.load(toy_directory), tmp_path / "no.html")
+
+    def test_other_couplings(self, kept):
+        found = recast_dm.rescale(kept, g_q=0.1)
+        assert found["fixed"]["g_q"] == 0.1
+        assert found.directory is None
+        first, old = found.points[0], scans.document()["points"][0]
+        assert first["mu_upper_obs"] > old["mu_upper_obs"]
+        assert recast_dm.rescale(recast_dm.read(kept), benchmark="A2")["fixed"]["g_l"] == 0.1
+        with pytest.raises(UsageError, match="no coupling"):
+            recast_dm.rescale(kept, m_dm=5.0)
 
     def test_to_hepdata_with_its_figure(self, kept, tmp_path):
         done = recast_dm.read(kept).export(tmp_path / "out", format="hepdata")
@@ -255,7 +279,8 @@ class TestResults:
             api.export(recast_dm.load(toy_directory), tmp_path / "out")
 
     def test_a_limit_that_is_none(self, toy_directory):
-        document = {"schema": "recast-dm/limit/1", "analysis": "a", "model": "m", "parameters": {"m_med": 1.0}}
+        about = {"analysis": "a", "model": "m", "parameters": {"m_med": 1.0}, "validity": []}
+        document = {"schema": "recast-dm/limit/1", **about}
         found = recast_dm.Limit(document={**document, "status": "not covered", "reason": "outside of the map"})
         assert repr(found) == "<a, m m_med=1: not covered>"
         with pytest.raises(UsageError, match="no limit"):
