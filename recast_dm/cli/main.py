@@ -22,6 +22,7 @@ from recast_dm.cli import (
     catalogue,
     check,
     closure,
+    combine,
     contour,
     cp,
     curves,
@@ -114,6 +115,7 @@ app.command("report", rich_help_panel="Inspect")(report.report)
 app.command("rerun", rich_help_panel="Reinterpret")(rerun.rerun)
 app.command("scan", rich_help_panel="Reinterpret")(scan.scan)
 app.command("contour", rich_help_panel="Reinterpret")(contour.contour)
+app.command("combine", rich_help_panel="Reinterpret")(combine.combine)
 app.command("rescale", rich_help_panel="Reinterpret")(rescale.rescale)
 app.command("closure", rich_help_panel="Reinterpret")(closure.closure)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
