@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="recast_dm.curves", description=__doc__)
     stages = top.add_subparsers(dest="stage", required=True)
     stage = stages.add_parser("verdict", help="excluded or not, curve by curve")
-    stage.add_argument("--point", nargs="+", required=True, metavar="FILE|NAME=VALUE", help="what the model predicts")
+    stage.add_argument("--point", nargs="*", default=[], metavar="FILE|NAME=VALUE", help="what the model predicts")
     stage.add_argument("--curves", nargs="+", required=True, metavar="QUANTITY", help="SI, SD-p, SD-n, sigmav")
     stage.add_argument("--verdict", type=Path, required=True, metavar="FILE")
     return top

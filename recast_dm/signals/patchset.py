@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recast_dm.signals import planes
 from recast_dm.signals import point as points
 from recast_dm.signals.model import Finding
 from recast_dm.signals.point import Point
@@ -63,6 +64,7 @@ class BottomSquarks:
         return {
             "parameters": parameters,
             "pyhf-patch": {"labels": list(parameters), "values": list(parameters.values())},
+            "planes": {**planes.empty(), "m_dm": point["m_n1"] or None, "self_conjugate": True},
         }
 
 
