@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Programs that tests run beside ours: other people's readers of our formats, and strace. Installs the missing ones where
-# we are root on Debian or Ubuntu; elsewhere the tests that need them are skipped, or fail under CI=true.
+# Programs that tests run beside ours: other people's readers of our formats, a browser, and strace. Installs the missing
+# ones where we are root on Debian or Ubuntu; elsewhere the tests that need them are skipped, or fail under CI=true.
 set -euo pipefail
 
-declare -A PACKAGES=([skopeo]=skopeo [umoci]=umoci [podman]=podman [docker-registry]=docker-registry [strace]=strace [unzip]=unzip)
+declare -A PACKAGES=([skopeo]=skopeo [umoci]=umoci [podman]=podman [docker-registry]=docker-registry [strace]=strace [unzip]=unzip
+  [chromium]=chromium)
 
 missing=()
 for program in "${!PACKAGES[@]}"; do

@@ -97,7 +97,7 @@ def uncertainties(scan: Scan) -> Child:
         for each in row.numbers.get("uncertainties") or ({"source": "MC statistics", "how": "bootstrap"} | _mc(row),):
             found.setdefault(each["source"], []).append(each["relative"])
             how[each["source"]] = each["how"]
-    rows = [[name, f"{percent(min(v))} to {percent(max(v))}", how[name]] for name, v in found.items()]
+    rows = [[name, _range(v), how[name]] for name, v in found.items()]
     check = scan.document["spot_check"]
     said = [note(f"Correlation model of the bins: {', '.join(scan.correlation_models) or 'none'}.")]
     if check:
@@ -106,6 +106,11 @@ def uncertainties(scan: Scan) -> Child:
             note(f"{check['points']} points done again with {check['reference']}: CLs differ by at most {largest}.")
         )
     return [table(("source", "of the \u03bc limit", "how"), rows) if rows else None, said]
+
+
+def _range(found: Sequence[float]) -> str:
+    low, high = percent(min(found)), percent(max(found))
+    return low if low == high else f"{low} to {high}"
 
 
 def _mc(row: Row) -> dict[str, Any]:

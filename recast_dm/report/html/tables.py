@@ -10,6 +10,8 @@ from recast_dm.report.html.elements import Child, Element, h
 
 LONGEST = 400
 """Characters of a value that is shown whole."""
+WORDY = 24
+"""Characters above which a cell is given room for a sentence."""
 
 
 def table(head: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric: Sequence[int] = ()) -> Element:
@@ -17,7 +19,8 @@ def table(head: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric: Se
 
     def cell(tag: str, n: int, value: Child) -> Element:
         scope = "col" if tag == "th" else None
-        return h(tag, value, scope=scope, class_="n" if n in numeric else None)
+        long = isinstance(value, str) and len(value) > WORDY and tag == "td"
+        return h(tag, value, scope=scope, class_="n" if n in numeric else "long" if long else None)
 
     lines = [h("tr", [cell("td", n, value) for n, value in enumerate(row)]) for row in rows]
     top = h("thead", h("tr", [cell("th", n, value) for n, value in enumerate(head)])) if head else None

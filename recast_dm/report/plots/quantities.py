@@ -16,15 +16,18 @@ _SYMBOLS = {
 }
 _MASSES = ("m_med", "m_dm", "m_d")
 COUPLINGS = ("g_q", "g_dm", "g_l")
+LONGEST = 48
+"""Characters of a name in a picture: longer ones would leave no room for what is drawn."""
 
 
-def plain(text: str) -> str:
-    """Text that matplotlib sets as it is: no mathematics, no characters that no font has.
+def plain(text: str, longest: int = LONGEST) -> str:
+    """Text that matplotlib sets as it is: no mathematics, no characters that no font has, none that is too long.
 
     >>> plain("a$b_c$"), plain("two\\nlines")
     ('a\\\\$b_c\\\\$', 'two lines')
     """
-    return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
+    shown = text if len(text) <= longest else f"{text[: longest - 1]}\u2026"
+    return "".join(c if c.isprintable() else " " for c in shown).replace("$", r"\$")
 
 
 def symbol(name: str) -> str:

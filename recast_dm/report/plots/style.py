@@ -13,8 +13,8 @@ from recast_dm.report.scan import Scan
 OBSERVED, EXPECTED = "black", "#1f5fa8"
 ONE_SIGMA, TWO_SIGMA = "#607641", "#F5BB54"
 FLAGS = ("#e42536", "#964a8b", "#f89c20", "#5790fc")
-WIDE = 46
-"""Characters of a line of what stands in a corner."""
+MOST_LINES = 4
+"""Lines of notes below a figure."""
 
 
 @contextmanager
@@ -100,7 +100,9 @@ def corner(axes: Any, text: str, notes: tuple[str, ...] = (), *, right: bool = F
         linespacing=1.35,
         bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 3},
         zorder=10,
-    )
+    ).set_in_layout(False)
     if notes:
-        wrapped = "\n".join(line for note in notes for line in textwrap.wrap(plain(note), 100))
+        lines = [line for note in notes for line in textwrap.wrap(note, 100)]
+        lines = lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "\u2026"]
+        wrapped = "\n".join(plain(line, 100) for line in lines)
         axes.figure.supxlabel(wrapped, fontsize=9.5, x=0.02, ha="left", color="#444444")
