@@ -5,7 +5,10 @@ import importlib
 
 import pytest
 
-MODULES = ("closed_form", "detector", "generate", "histogram", "limit", "patch", "selection", "workspace")
+MODULES = (
+    "__main__", "closed_form", "detector", "events", "generate", "hepmc", "histogram", "limit", "matching", "opened",
+    "patch", "selection", "shower", "tally", "variations", "workspace",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from monojet.errors import StageError
+from monojet.errors import InputError, StageError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +21,10 @@ def parser() -> argparse.ArgumentParser:
     generate.add_argument("--recoil-id", type=int, required=True)
     generate.add_argument("--invisible-ids", type=int, nargs="+", required=True)
     generate.add_argument("--expected-width-gev", type=float, required=True)
-    generate.add_argument("--seed", type=int, required=True)
+    generate.add_argument("--seed", required=True, help="a number; with events from outside a share such as 1/4")
+    generate.add_argument("--events-files", type=Path, nargs="*", default=[], help="events from outside: LHE or HepMC")
+    generate.add_argument("--events-sigma-pb", type=float, default=0.0, help="after matching; 0: what the files say")
+    generate.add_argument("--events-merging-scale-gev", type=float, default=0.0, help="0: that of the run card")
     generate.add_argument("--events", type=int, required=True)
     generate.add_argument("--particles", type=Path, required=True)
     generate.add_argument("--generation", type=Path, required=True)
@@ -49,9 +53,41 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def seed(word: str) -> int:
+    """A seed of Pythia.
+
+    >>> seed("7")
+    7
+    """
+    if not re.fullmatch(r"-?\d{1,18}", word):
+        raise InputError(f"seed {word!r} is not a number; shares such as 1/4 are for events from outside")
+    return int(word)
+
+
+def outside(words: argparse.Namespace) -> None:
+    """The generate stage, for events from outside."""
+    from monojet import events
+    from monojet.tally import Share
+
+    if words.pythia_settings or words.zprime_couplings:
+        raise InputError("events come from files or from Pythia's process, not from both")
+    if not (words.events_sigma_pb >= 0 and words.events_merging_scale_gev >= 0):
+        raise InputError("a cross-section and a merging scale are not negative")
+    wanted = events.Outside(
+        files=tuple(words.events_files),
+        share=Share.parse(words.seed),
+        invisible_ids=tuple(words.invisible_ids),
+        sigma_pb=words.events_sigma_pb,
+        merging_scale_gev=words.events_merging_scale_gev,
+    )
+    events.run(wanted, events_path=words.particles, generation_path=words.generation)
+
+
 def run(words: argparse.Namespace) -> None:
     """Run one stage."""
-    if words.stage == "generate":
+    if words.stage == "generate" and words.events_files:
+        outside(words)
+    elif words.stage == "generate":
         from monojet import generate
 
         signal = generate.Signal(
@@ -63,7 +99,7 @@ def run(words: argparse.Namespace) -> None:
         )
         generate.run(
             signal,
-            seed=words.seed,
+            seed=seed(words.seed),
             events=words.events,
             events_path=words.particles,
             generation_path=words.generation,

@@ -24,6 +24,8 @@ PHOTON_PT_MIN_GEV = 10.0
 PHOTON_CONE = 0.4
 JET_PT_MIN_GEV = 15.0
 """Jets softer than this are part of the soft term."""
+DETECTOR_STREAM = 20180600
+"""Tells the detector's random numbers from others of the same seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,8 @@ def cluster(counts: npt.NDArray[Any], px: Array, py: Array, pz: Array, e: Array)
     import awkward as ak
     import fastjet
 
+    if len(px) == 0:  # which fastjet takes for one event
+        return Jets(event=np.zeros(0, dtype=np.int64), pt=np.zeros(0), eta=np.zeros(0), phi=np.zeros(0))
     particles = ak.zip({"px": px, "py": py, "pz": pz, "E": e}, with_name="Momentum4D")
     definition = fastjet.JetDefinition(fastjet.antikt_algorithm, JET_RADIUS)
     jets = fastjet.ClusterSequence(ak.unflatten(particles, counts), definition).inclusive_jets(JET_PT_MIN_GEV)
@@ -128,7 +132,28 @@ def find_photons(counts: npt.NDArray[Any], pdg: npt.NDArray[Any], px: Array, py:
     return Photons(event=event[isolated], pt=pt[isolated], eta=eta[isolated])
 
 
-def smear(jets: Jets, met_px: Array, met_py: Array, random: np.random.Generator) -> tuple[Jets, Array, Array]:
+class NormalsOfEvents:
+    """Standard normal numbers that depend on each event's own key alone, not on the events beside it.
+
+    Answers the two questions of `smear`: one number for each jet, then two for each event.
+    """
+
+    def __init__(self, keys: npt.NDArray[np.uint64], jets_in_event: npt.NDArray[np.int64]) -> None:
+        drawn = [
+            np.random.default_rng([int(key), DETECTOR_STREAM]).standard_normal(2 + jets)
+            for key, jets in zip(keys, jets_in_event, strict=True)
+        ]
+        self._soft = np.array([numbers[:2] for numbers in drawn]).reshape(-1, 2).T
+        self._jets = np.concatenate([np.zeros(0), *(numbers[2:] for numbers in drawn)])
+
+    def standard_normal(self, size: int | tuple[int, int]) -> Array:
+        """As that of numpy's generators."""
+        return self._jets if isinstance(size, int) else self._soft
+
+
+def smear(
+    jets: Jets, met_px: Array, met_py: Array, random: np.random.Generator | NormalsOfEvents
+) -> tuple[Jets, Array, Array]:
     """Smear the jets, move the missing transverse momentum with them, and smear its soft part."""
     factor = np.maximum(0.0, 1.0 + jet_resolution(jets.pt) * random.standard_normal(len(jets.pt)))
     shift = (factor - 1.0) * jets.pt
@@ -142,15 +167,19 @@ def smear(jets: Jets, met_px: Array, met_py: Array, random: np.random.Generator)
 def detect(particles: dict[str, npt.NDArray[Any]], seed: int) -> Events:
     """Reconstruct a sample of `generate`: the missing transverse momentum balances all visible particles.
 
-    The random numbers depend on the seed of the sample alone, and differ from Pythia's.
+    The random numbers depend on the seed of the sample alone, and differ from Pythia's. Events from outside have a
+    `key` each, and random numbers that depend on that alone: so it does not matter which events stand beside them.
     """
     counts = particles["counts"]
     px, py, pz, e = (particles[name].astype(np.float64) for name in ("px", "py", "pz", "e"))
     event = np.repeat(np.arange(len(counts)), counts)
     met_px = -np.bincount(event, weights=px, minlength=len(counts))
     met_py = -np.bincount(event, weights=py, minlength=len(counts))
-    random = np.random.default_rng([seed, 20180600])
-    jets, met_px, met_py = smear(cluster(counts, px, py, pz, e), met_px, met_py, random)
+    clustered = cluster(counts, px, py, pz, e)
+    random: np.random.Generator | NormalsOfEvents = np.random.default_rng([seed, DETECTOR_STREAM])
+    if "key" in particles:
+        random = NormalsOfEvents(particles["key"], np.bincount(clustered.event, minlength=len(counts)))
+    jets, met_px, met_py = smear(clustered, met_px, met_py, random)
     return Events(
         jets=jets,
         leptons=find_leptons(event, particles["pdg"], px, py, pz),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from monojet.errors import InputError, StageError
 from monojet.files import read_json, write_json
 from monojet.selection import SCHEMA as SELECTION_SCHEMA
+from monojet.weights import merge_outside
 
 SCHEMA = "monojet/histogram/1"
 Array = npt.NDArray[np.float64]
@@ -69,6 +70,8 @@ def merge(selections: Sequence[dict[str, Any]], lumi_fb: float) -> dict[str, Any
     kept = np.sum([g["kept"] for g in generations], axis=0)
     if counts.sum() == 0:
         raise StageError(f"none of {int(kept.sum())} generated events passes the selection")
+    if "events" in generations[0]:
+        return merge_outside(selections, lumi_fb, SCHEMA)
     sigma = pooled_cross_section(generations)
     efficiencies = slice_efficiencies(tried, seen, kept)
     weights = sigma.pb * 1000.0 * lumi_fb * efficiencies

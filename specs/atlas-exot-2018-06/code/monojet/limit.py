@@ -175,6 +175,15 @@ def counting(workspace: Mapping[str, Any], correlation_model: str) -> closed_for
     )
 
 
+def weighted_replicas(
+    yields: npt.NDArray[np.float64], errors: npt.NDArray[np.float64], random: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Replicas of a histogram of weighted events: each bin stands for (yield/error)^2 events of equal weight."""
+    events = np.divide(yields, errors, out=np.zeros_like(yields), where=errors > 0) ** 2
+    weights = np.divide(yields, events, out=np.zeros_like(yields), where=events > 0)
+    return np.asarray(weights * random.poisson(events, size=(REPLICAS, len(yields))))
+
+
 def bootstrap(bins: closed_form.Counting, histogram: Mapping[str, Any]) -> tuple[float, float]:
     """Relative MC errors of the observed and the median expected limit, from REPLICAS Poisson replicas of the counts.
 
@@ -182,7 +191,11 @@ def bootstrap(bins: closed_form.Counting, histogram: Mapping[str, Any]) -> tuple
     """
     counts, weights = np.asarray(histogram["counts"]), np.asarray(histogram["weights"])
     random = np.random.default_rng(BOOTSTRAP_SEED)
-    signals = np.einsum("k,rkb->rb", weights, random.poisson(counts, size=(REPLICAS, *counts.shape)))
+    if histogram.get("unweighted", True):
+        signals = np.einsum("k,rkb->rb", weights, random.poisson(counts, size=(REPLICAS, *counts.shape)))
+    else:
+        yields, errors = np.asarray(histogram["yields"]), np.asarray(histogram["yields_mc_error"])
+        signals = weighted_replicas(yields, errors, random)
     signals = signals[signals.sum(axis=1) > 0]
     observed, expected = closed_form.upper_limits(bins, signals)
     return float(np.std(observed) / np.mean(observed)), float(np.std(expected) / np.mean(expected))

@@ -3,6 +3,8 @@
 The signal sample carries the parameter of interest `mu`, the luminosity's error, the errors of acceptance times
 efficiency that all bins share, and, bin by bin, its Monte-Carlo statistical error. The error of the cross-section
 belongs to the signal model: it scales the excluded cross-section, not its limit, and is not in the likelihood.
+Events from outside may carry weights for other scales and parton distributions: their effect on the shape and on the
+acceptance becomes `signal_scale` and `signal_pdf`, which then stands in the place of the general one.
 """
 
 from __future__ import annotations
@@ -49,20 +51,42 @@ def shared_error(name: str, yields: Sequence[float], ends: tuple[float, float]) 
     }
 
 
+def weights_error(name: str, yields: Sequence[float], shifts: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """A modifier from relative shifts (up, down) of each bin, as the weights of events from outside give them.
+
+    >>> weights_error("signal_scale", [100.0], [[0.1], [-0.2]])["data"]
+    {'hi_data': [110.00000000000001], 'lo_data': [80.0]}
+    """
+    up, down = shifts
+    return {
+        "name": name,
+        "type": "histosys",
+        "data": {
+            "hi_data": [x * (1 + r) for x, r in zip(yields, up, strict=True)],
+            "lo_data": [x * (1 + r) for x, r in zip(yields, down, strict=True)],
+        },
+    }
+
+
 def signal_sample(histogram: Mapping[str, Any]) -> dict[str, Any]:
     """The signal sample of one histogram document.
 
     A bin that no generated event reached has yield 0 and error 0: it does not help to exclude the signal,
-    whatever `mu`, and so errs on the side of the weaker limit.
+    whatever `mu`, and so errs on the side of the weaker limit. So has a bin in which negative weights win.
     """
+    filled = [y > 0 for y in histogram["yields"]]
+    yields = [y if there else 0.0 for y, there in zip(histogram["yields"], filled, strict=True)]
+    errors = [e if there else 0.0 for e, there in zip(histogram["yields_mc_error"], filled, strict=True)]
+    from_weights = {f"signal_{name}": shifts for name, shifts in histogram.get("relative_errors", {}).items()}
     return {
         "name": SAMPLE,
-        "data": list(histogram["yields"]),
+        "data": yields,
         "modifiers": [
             {"name": POI, "type": "normfactor", "data": None},
             {"name": "lumi", "type": "lumi", "data": None},
-            {"name": "signal_mc", "type": "staterror", "data": list(histogram["yields_mc_error"])},
-            *(shared_error(name, histogram["yields"], ends) for name, ends in SHARED_ERRORS.items()),
+            {"name": "signal_mc", "type": "staterror", "data": errors},
+            *(shared_error(name, yields, ends) for name, ends in SHARED_ERRORS.items() if name not in from_weights),
+            *(weights_error(name, yields, shifts) for name, shifts in from_weights.items()),
         ],
     }
 

@@ -18,6 +18,7 @@ from monojet.detector import Events, detect
 from monojet.errors import InputError
 from monojet.files import read_arrays, read_json, write_json
 from monojet.generate import SCHEMA as GENERATION_SCHEMA
+from monojet.weights import sums
 
 SCHEMA = "monojet/selection/1"
 
@@ -109,4 +110,6 @@ def run(*, events_path: Path, generation_path: Path, selection_path: Path) -> No
         "counts": count(passed[CUTS[-1]], events.met, slices, n_slices).tolist(),
         "cutflow": {cut: np.bincount(slices[mask], minlength=n_slices).tolist() for cut, mask in passed.items()},
     }
+    if "weight" in particles:
+        document["sums"] = sums(particles, passed, met_bin(events.met), len(MET_EDGES_GEV))
     write_json(selection_path, document)
