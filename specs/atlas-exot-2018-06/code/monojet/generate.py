@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from monojet.errors import InputError, StageError
 from monojet.files import write_arrays, write_json
+from monojet.flavour import heavy_hadrons
 
 ANALYSIS_SETTINGS = (
     "Beams:idA=2212",
@@ -356,7 +357,7 @@ def sample(
                 f"only {sum(slices.kept)} of {slices.tries} events have a recoil above "
                 f"{edges_gev[0]:g} GeV: this signal is out of reach of a monojet search"
             )
-        batches.append(visible_particles(batch, signal.invisible_ids))
+        batches.append({**visible_particles(batch, signal.invisible_ids), **heavy_hadrons(batch)})
     info = pythia.infoPython()
     sigma_pb, sigma_pb_mc_error = total_cross_section_pb(info)
     arrays = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}

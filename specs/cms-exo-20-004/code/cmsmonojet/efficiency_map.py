@@ -11,8 +11,8 @@ These are what the recoil knows: the spectrum of a narrow mediator depends on it
 the resonance that lies above 2 m_dm. A published point gives its own efficiencies back. Nothing is extrapolated.
 
 The error is leave-one-out: each published point is predicted from the others by the same interpolation, twice as far
-away as any later question, and the root mean square of these misses around a question is its error. It holds the
-statistical error of the map's own simulation too, which the map does not publish.
+away as any later question. The root mean square of these misses in the two columns beside a question, the near ones in
+x counting most, is its error. It holds the statistical error of the map's own simulation too, which is not published.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,9 @@ TOLERANCE = 2e-3
 """How far from the polygon, in parts of m_med, a question counts as one at its edge: 1 GeV of m_dm is no kinematics."""
 MASSLESS_GEV = 1.0
 """The lightest m_dm of a column; below it nothing changes (the threshold 2 m_dm is below 4 % of the lightest m_med)."""
+
+NEAR = 0.15
+"""How far in x a missed prediction says something about a question: the width of a Gaussian."""
 
 
 class NotCovered(Exception):
@@ -53,14 +56,11 @@ class Column:
         """Log of the total efficiency, and the shape, at x = 2 m_dm / m_med; beyond its ends those of the end."""
         nodes = 2 * self.m_dm / self.m_med
         total = self.efficiency.sum(axis=1)
-        shape = self.efficiency / total[:, None]
-        log_total = float(np.interp(x, nodes, np.log(total)))
-        return log_total, np.array([np.interp(x, nodes, share) for share in shape.T])
+        weight = np.array([np.interp(x, nodes, unit) for unit in np.eye(len(nodes))])
+        return float(weight @ np.log(total)), weight @ (self.efficiency / total[:, None])
 
-    def without(self, row: int) -> Column | None:
-        """The column without one of its points; None when nothing is left."""
-        if len(self.m_dm) == 1:
-            return None
+    def without(self, row: int) -> Column:
+        """The column without one of its points."""
         return Column(
             m_med=self.m_med, m_dm=np.delete(self.m_dm, row), efficiency=np.delete(self.efficiency, row, axis=0)
         )
@@ -93,8 +93,8 @@ class EfficiencyMap:
         """The efficiencies of a point. Raises NotCovered with the reason."""
         low, high, m_dm = self._place(m_med, m_dm)
         bins = _between(self.columns[low], self.columns[high], m_med, m_dm)
-        near = [self._misses[i] for i in {low, high}]
-        return Efficiency(bins=bins, error=_rms(np.concatenate(near)))
+        misses = np.vstack([self.misses(low), self.misses(high)])
+        return Efficiency(bins=bins, error=_spread(misses, 2 * m_dm / m_med))
 
     def _place(self, m_med: float, m_dm: float) -> tuple[int, int, float]:
         """The columns on both sides, and m_dm where it is looked up."""
@@ -119,25 +119,23 @@ class EfficiencyMap:
             )
         return low, high, min(max(looked_up, lightest), heaviest)
 
-    @cached_property
-    def _misses(self) -> tuple[Array, ...]:
-        """For each column, the logs of predicted over published total efficiency of its points, each left out once."""
-        return tuple(np.array(self._left_out(i)) for i in range(len(self.columns)))
+    def misses(self, index: int) -> Array:
+        """Of the points of a column, each left out: x, and the log of predicted over published total efficiency.
 
-    def _left_out(self, index: int) -> list[float]:
-        """A point inside its column is predicted along it; an end of a column across it, from the neighbours."""
+        A point inside its column is predicted along it, and each also across it, from the columns on both sides.
+        """
         column = self.columns[index]
         log_total = np.log(column.efficiency.sum(axis=1))
-        misses = []
+        found = []
         for row, m_dm in enumerate(column.m_dm):
             x = 2 * m_dm / column.m_med
-            rest = column.without(row)
-            if 0 < row < len(column.m_dm) - 1 and rest is not None:
-                misses.append(rest.at(x)[0] - log_total[row])
+            if 0 < row < len(column.m_dm) - 1:
+                found.append((x, column.without(row).at(x)[0] - log_total[row]))
             if 0 < index < len(self.columns) - 1:
                 low, high = self.columns[index - 1], self.columns[index + 1]
-                misses.append(float(np.log(_between(low, high, column.m_med, m_dm, x).sum()) - log_total[row]))
-        return misses
+                across = float(np.log(_between(low, high, column.m_med, m_dm, x).sum()))
+                found.append((x, across - log_total[row]))
+        return np.array(found).reshape(-1, 2)
 
 
 def _between(low: Column, high: Column, m_med: float, m_dm: float, x: float | None = None) -> Array:
@@ -150,8 +148,13 @@ def _between(low: Column, high: Column, m_med: float, m_dm: float, x: float | No
     return total * ((1 - weight) * shape_low + weight * shape_high)
 
 
-def _rms(misses: Array) -> float:
-    return float(np.sqrt(np.mean(misses**2))) if len(misses) else math.inf
+def _spread(misses: Array, x: float) -> float:
+    """The root mean square of misses, each counting by how near its x is."""
+    if len(misses) == 0:
+        return math.inf
+    squares = ((misses[:, 0] - x) / NEAR) ** 2 / 2
+    weight = np.exp(squares.min() - squares)
+    return float(np.sqrt(weight @ misses[:, 1] ** 2 / weight.sum()))
 
 
 def read(path: Path, name: str) -> EfficiencyMap:
@@ -159,19 +162,22 @@ def read(path: Path, name: str) -> EfficiencyMap:
 
     A row with an empty cell is left out: empty is not zero. Raises InputError for a file that is no map.
     """
-    points: dict[float, dict[float, list[float]]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = csv.reader(stream)
-            header = next(rows)
-            if tuple(header) != ("mMed", "mDM", *NAMES):
-                raise InputError(f"{path.name} has not the columns mMed, mDM and the {len(NAMES)} bins in their order")
-            for row in rows:
-                if len(row) == len(header) and "" not in row:
-                    m_med, m_dm, *bins = (float(cell) for cell in row)
-                    points.setdefault(m_med, {})[m_dm] = bins
-    except (OSError, StopIteration, ValueError) as error:
+        return _parsed(path.read_text(encoding="utf-8"), name)
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path.name}: {error!r}") from error
+
+
+@lru_cache(maxsize=4)  # a batch asks for many points of one map
+def _parsed(text: str, name: str) -> EfficiencyMap:
+    points: dict[float, dict[float, list[float]]] = {}
+    header, *rows = csv.reader(text.splitlines())
+    if tuple(header) != ("mMed", "mDM", *NAMES):
+        raise InputError(f"the {name} has not the columns mMed, mDM and the {len(NAMES)} bins in their order")
+    for row in rows:
+        if len(row) == len(header) and "" not in row:
+            m_med, m_dm, *bins = (float(cell) for cell in row)
+            points.setdefault(m_med, {})[m_dm] = bins
     return EfficiencyMap(name, tuple(_column(m_med, points[m_med]) for m_med in sorted(points)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from monojet.errors import InputError
@@ -51,20 +52,26 @@ def read(path: Path) -> Search:
     """The search in a bins file. Raises InputError where its bins are not the 66 of this search, in their order."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  # a safe loader, in C
-        bins = document["bins"]
-        search = Search(
-            lumi_fb=float(document["lumi_fb"]["total"]),
-            lumi_of_year_fb=tuple(float(document["lumi_fb"][str(year)]) for year in YEARS),
-            edges_gev=tuple(float(edge) for edge in document["ptmiss_edges_GeV"][:BINS_A_YEAR]),
-            names=tuple(each["bin"] for each in bins),
-            observed=tuple(float(each["observed"]) for each in bins),
-            background=tuple(float(each["background"]) for each in bins),
-        )
+        search = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"cannot read {path.name}: {error!r}") from error
     if search.names != NAMES or len(search.edges_gev) != BINS_A_YEAR:
         raise InputError(f"{path.name} does not hold the {len(NAMES)} bins of this search in their order")
     return search
+
+
+@lru_cache(maxsize=1)  # a batch asks for many points of one search
+def _parsed(text: str) -> Search:
+    import yaml
+
+    document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # safe, and in C
+    bins = document["bins"]
+    return Search(
+        lumi_fb=float(document["lumi_fb"]["total"]),
+        lumi_of_year_fb=tuple(float(document["lumi_fb"][str(year)]) for year in YEARS),
+        edges_gev=tuple(float(edge) for edge in document["ptmiss_edges_GeV"][:BINS_A_YEAR]),
+        names=tuple(each["bin"] for each in bins),
+        observed=tuple(float(each["observed"]) for each in bins),
+        background=tuple(float(each["background"]) for each in bins),
+    )

@@ -174,7 +174,8 @@ def efficiencies(inputs: Inputs, bins: Search) -> Efficiencies:
         selections = [read_json(path, SELECTION_SCHEMA) for path in inputs.selections]
         return from_events(selections, bins, read_covariance(inputs.covariance))
     if inputs.family not in inputs.maps:
-        raise NotCovered(f"there is no efficiency map for {inputs.family!r}, only for {', '.join(inputs.maps)}")
+        known = " and ".join(inputs.maps)
+        raise NotCovered(f"efficiency maps are for {known} mediators, not for this signal; events (seeds) would do")
     table = efficiency_map.read(inputs.maps[inputs.family], f"efficiency map of {inputs.family} mediators")
     return from_map(table, inputs.m_med, inputs.m_dm)
 
