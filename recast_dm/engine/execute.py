@@ -87,6 +87,7 @@ class _Loop:
         self._alone: deque[tuple[Prepared, Sequence[Mapping[str, Any]]]] = deque()
         self._gathered: batches.Gathered[Prepared] = batches.Gathered()
         self._twins = Twins()
+        self._copied: set[StepId] = set()
         self._blocked: dict[StepId, list[Step]] = {}
         self._missing: dict[StepId, int] = {}
         self._failures: list[RecastError] = []
@@ -184,6 +185,7 @@ class _Loop:
                 continue
             twin = self._twins.of(prepared)
             if twin is not None:
+                self._copied.add(step.id)
                 return (prepared,), partial(self._performed, prepared, twin)
             if self._twins.waits(prepared):
                 continue
@@ -191,6 +193,8 @@ class _Loop:
             if kind is None:
                 return (prepared,), partial(self._performed, prepared)
             self._gathered.add(kind, prepared)
+        if self._copied:
+            return None  # that takes no time, and what it makes ready may join
         share = tuple(self._gathered.share(free))
         return (share, partial(self._together.perform, share)) if share else None
 
@@ -211,6 +215,7 @@ class _Loop:
     def _settle(self, share: Share, future: Running) -> None:
         """Takes in steps that ended. An error that is not ours is a defect and ends the run as it is."""
         for prepared, ending in zip(share, future.result(), strict=True):
+            self._copied.discard(prepared.step.id)
             if isinstance(ending, Alone):
                 self._alone.append((prepared, ending.failures))
                 continue
