@@ -23,6 +23,8 @@ PRECISION = 1e-8
 NOISE = 1e-6
 """A constrained fit may lie this much below the best one (in -2 ln L) before the fits are distrusted."""
 SOLVER_STEPS = 100
+ROUNDS = 5
+"""How often limits may be solved for anew because fits from elsewhere found lower minima."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ class Test:
     @cached_property
     def best(self) -> Fit:
         """The fit to the data with the best mu >= 0."""
-        return self.likelihood.fit(self.data, start=self.background)
+        return self.likelihood.fit(self.data)
 
     @cached_property
     def asimov(self) -> Data:
@@ -157,7 +159,14 @@ class Test:
         targets = root_q_asimov(np.array(N_SIGMA, dtype=np.float64))
         sigma = self.sensitivity()
         guess = sigma * np.concatenate([[max(targets[2], float(self.best.mu[0]) / sigma + 1.7)], targets])
-        found = solve(_Crossing(self, targets), guess)
+        crossing = _Crossing(self, targets)
+        found = solve(crossing, guess)
+        for _ in range(ROUNDS):
+            if not crossing.deeper(found):
+                break
+            found = solve(crossing, found)
+        else:
+            raise StatisticsError("no limit: fits keep finding other minima")
         return UpperLimits(observed=float(found[0]), expected=tuple(float(mu) for mu in found[1:]))
 
 
@@ -180,6 +189,13 @@ class _Crossing:
         observed, observed_slope = _observed(q[:2], slope[:2])
         value = np.concatenate([observed, self._targets - root[1:]])
         return value, np.concatenate([observed_slope, -root_slope[1:]])
+
+    def deeper(self, mu: Array) -> bool:
+        """Whether fits that begin afresh find lower minima than those that followed mu here; they are kept."""
+        fits = self._test.likelihood.fit(self._test.sets.rows(self._which), np.concatenate([mu[:1], mu]))
+        better = self._start is None or bool(np.any(fits.value < self._start.value - NOISE))
+        self._start = fits
+        return better
 
 
 def _observed(q: Array, slope: Array) -> tuple[Array, Array]:

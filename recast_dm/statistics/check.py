@@ -150,7 +150,7 @@ class Seeded:
     def _seed(self, data: Any, mu: Array | None) -> Fit:
         """Our fit to the same kind of data (theirs or the Asimov set), its parameters in pyhf's order."""
         ours = self._fast.data if np.array_equal(data.main, self._reference.observed().main) else self._fast.asimov
-        fit = self._ours.fit(ours, mu, self._fast.background)
+        fit = self._ours.fit(ours, mu)
         parameters = self._reference.initial_nuisance()[None, :].copy()
         parameters[:, self._known] = fit.parameters[:, self._columns]
         return Fit(mu=fit.mu, value=fit.value, slope=fit.slope, parameters=parameters)

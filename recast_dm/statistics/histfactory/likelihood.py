@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from recast_dm.errors import StatisticsError
 from recast_dm.statistics import gaussian, newton
 from recast_dm.statistics.histfactory import rates
 from recast_dm.statistics.histfactory.blocks import Block, block
@@ -14,6 +15,8 @@ from recast_dm.statistics.likelihood import Array, Data, Fit, Index, Parameter
 from recast_dm.statistics.workspace import Document, Model, Sample, per_background, samples
 
 NAME = "histfactory"
+NOISE = 1e-9
+"""Two fits whose -2 ln L differ by less than this found the same minimum."""
 
 
 def bind(model: Model) -> HistFactory:
@@ -112,15 +115,18 @@ class HistFactory:
         return Data(main=self._counts[None, :], aux=self._compiled.aux[None, :])
 
     def fit(self, data: Data, mu: Array | None = None, start: Fit | None = None) -> Fit:
+        """As the seam says. Without a start three are tried, since -2 ln L may have several minima."""
         theta = np.tile(self._begin, (len(data), 1))
         if start is not None:
             theta[:, self._nuisance] = start.parameters
         theta[:, self._compiled.poi] = 0.0 if mu is None else mu
-        fixed = self._minimised(data, self._possible(data, theta), with_mu=False)
+        fixed = (
+            self._lowest(data, theta) if start is None else self._minimised(data, self._possible(data, theta), False)
+        )
         rows = np.flatnonzero(fixed.slope < 0)
         if mu is not None or not len(rows):
             return fixed
-        better = self._minimised(data.rows(rows), self._theta(fixed.rows(rows)), with_mu=True)
+        better = self._minimised(data.rows(rows), self._theta(fixed.rows(rows)), True)
         return gaussian.merged(fixed, rows, better)
 
     def expected(self, fit: Fit) -> Data:
@@ -141,6 +147,33 @@ class HistFactory:
         theta[:, self._nuisance], theta[:, self._compiled.poi] = fit.parameters, fit.mu
         return theta
 
+    def _lowest(self, data: Data, theta: Array) -> Fit:
+        """The best of three fits at fixed mu for each row: from `theta`; from where parameters begin by default; and
+        from what is best there for a signal twice as strong, where another minimum may already be the lowest."""
+        default = np.tile(self._compiled.begin, (len(data), 1))
+        default[:, self._compiled.poi] = theta[:, self._compiled.poi]
+        best = self._attempt(data, self._possible(data, theta), None)
+        best = self._attempt(data, default, best)
+        strong = default.copy()
+        strong[:, self._compiled.poi] *= 2
+        if strong[:, self._compiled.poi].any() and (above := self._attempt(data, strong, None)) is not None:
+            default[:, self._nuisance] = above.parameters
+            best = self._attempt(data, default, best)
+        if best is None:
+            raise StatisticsError("a fit did not converge, wherever it began")
+        return best
+
+    def _attempt(self, data: Data, begin: Array, best: Fit | None) -> Fit | None:
+        """The better, row by row, of a fit and one that begins elsewhere; one that does not converge is no better."""
+        try:
+            fit = self._minimised(data, begin, False)
+        except StatisticsError:
+            return best
+        if best is None:
+            return fit
+        rows = np.flatnonzero(fit.value < best.value - NOISE)
+        return gaussian.merged(best, rows, fit.rows(rows))
+
     def _possible(self, data: Data, theta: Array) -> Array:
         """Rows that begin where the likelihood is zero begin elsewhere: at the parameters' own beginning."""
         value = rates.evaluate(self._compiled, theta, data.main, data.aux)[0]
@@ -149,7 +182,7 @@ class HistFactory:
             theta[row, self._nuisance] = self._compiled.begin[self._nuisance]
         return theta
 
-    def _minimised(self, data: Data, theta: Array, *, with_mu: bool) -> Fit:
+    def _minimised(self, data: Data, theta: Array, with_mu: bool) -> Fit:
         compiled = self._compiled
         free = ~compiled.fixed
         free[compiled.poi] = with_mu
