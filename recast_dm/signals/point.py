@@ -83,6 +83,8 @@ def _value(record: SignalRecord, parameter: Parameter, given: object) -> int | f
     if not parameter.lower.value <= number <= parameter.upper.value:
         end = quantity(bound.value, parameter.unit)
         raise UsageError(f"{shown} is out of range: {allowed}", hint=f"why {end}: {bound.why}")
+    if parameter.choices and number not in parameter.choices:
+        raise UsageError(f"{shown} is no choice: {allowed}", hint=parameter.meaning)
     return int(number) if parameter.kind == "integer" else number
 
 

@@ -27,7 +27,7 @@ class Bound:
 class Parameter:
     """A free parameter. Without a default it is required; `unit` is `1` for a pure number.
 
-    `nonzero` says, where it is not empty, why zero has no meaning.
+    `nonzero` says, where it is not empty, why zero has no meaning; `choices` are, where there are any, the only values.
 
     >>> mass = Parameter(name="m_med", unit="GeV", meaning="mediator mass",
     ...                  lower=Bound(50.0, "slow below"), upper=Bound(10000.0, "never resonant above"))
@@ -43,6 +43,7 @@ class Parameter:
     default: float | None = None
     kind: Literal["real", "integer"] = "real"
     nonzero: str = ""
+    choices: tuple[float, ...] = ()
 
     @property
     def required(self) -> bool:
@@ -51,6 +52,8 @@ class Parameter:
     @property
     def range(self) -> str:
         """The allowed values, for people."""
+        if self.choices:
+            return " or ".join(quantity(choice, self.unit) for choice in self.choices)
         return f"{shortest(self.lower.value)} to {quantity(self.upper.value, self.unit)}"
 
 
@@ -66,9 +69,12 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class DarkMatter:
-    """`self_conjugate` is true for Majorana fermions and real scalars, false for Dirac fermions."""
+    """`self_conjugate` is true for Majorana fermions and real scalars, false for Dirac fermions.
 
-    spin: float
+    `spin` is None where a parameter decides it.
+    """
+
+    spin: float | None
     self_conjugate: bool
 
 

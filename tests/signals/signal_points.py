@@ -11,6 +11,8 @@ from recast_dm.signals import Parameter, SignalRecord
 
 def values_of(parameter: Parameter) -> st.SearchStrategy[float | int]:
     low, high = parameter.lower.value, parameter.upper.value
+    if parameter.choices:
+        return st.sampled_from(parameter.choices)
     if parameter.kind == "integer":
         return st.integers(int(low), int(high))
     if parameter.nonzero and low == 0:
