@@ -16,7 +16,8 @@ from recast_dm.engine.execute import Finished
 from recast_dm.errors import StepFailed
 from recast_dm.images.layout import Stored
 from recast_dm.model import StepId
-from recast_dm.reinterpret.rerun import output_path, run
+from recast_dm.reinterpret.outputs import Outputs
+from recast_dm.reinterpret.rerun import run
 from recast_dm.reinterpret.subject import Subject, of_analysis
 from recast_dm.spec.analysis import Analysis, rules_of
 
@@ -63,8 +64,9 @@ def reference_of(subject: Subject, finished: Finished) -> Reference:
 def _likelihood(analysis: Analysis, finished: Finished) -> Iterator[tuple[str, Path]]:
     statistics = analysis.statistics
     if statistics is not None:
-        yield "workspace", output_path(finished, statistics.likelihood.stage, statistics.likelihood.output)
-        yield "patch", output_path(finished, statistics.patch.stage, statistics.patch.output)
+        outputs = Outputs(finished.directory)
+        yield "workspace", outputs.file(statistics.likelihood)
+        yield "patch", outputs.file(statistics.patch)
 
 
 def _in_order(finished: Finished) -> Iterator[Any]:

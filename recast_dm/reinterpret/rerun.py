@@ -11,12 +11,13 @@ from recast_dm import signals, store
 from recast_dm.backends import Backend, Work
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
-from recast_dm.engine.rundir import Record, RunDirectory, plain, result_file
-from recast_dm.errors import IntegrityError, StatisticsError, StepFailed, UsageError
+from recast_dm.engine.rundir import Record, plain, result_file
+from recast_dm.errors import StatisticsError, StepFailed, UsageError
 from recast_dm.model import StepId
-from recast_dm.reinterpret import inputs
+from recast_dm.reinterpret import inputs, uncertainties
 from recast_dm.reinterpret.closure import Closure, compare
 from recast_dm.reinterpret.kfactor import Choice
+from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.reinterpret.points import Answer, Point, point_of
 from recast_dm.reinterpret.subject import Subject
 from recast_dm.spec.analysis import Analysis
@@ -187,25 +188,25 @@ def _execute(
     except StepFailed as error:
         raise _statistics_error(subject, error) or error from None
     _demand_results(subject, finished)
-    found = answer(subject, point, finished.directory, k_factor)
+    found = answer(subject, point, Outputs(finished.directory), k_factor)
     overrides = {**subject.overrides, **overrides}
     return Result(subject=subject, point=point, finished=finished, answer=found, overrides=overrides)
 
 
-def answer(subject: Subject, point: Point | None, place: Path, k_factor: Choice | None = None) -> Answer | None:
-    """What a finished pipeline says of a point; `place` holds its stages. None where it makes no limit."""
+def answer(subject: Subject, point: Point | None, outputs: Outputs, k_factor: Choice | None = None) -> Answer | None:
+    """What a finished pipeline says of a point. None where it makes no limit."""
     if subject.analysis is None or LIMIT_RESULT not in subject.results:
         return None
-    outcome = read_outcome(result_file(place, subject.results[LIMIT_RESULT]))
+    outcome = read_outcome(result_file(outputs.place, subject.results[LIMIT_RESULT]))
     if isinstance(outcome, NotCovered):
         return Answer(point=point, limit=None, reason=outcome.reason)
-    if point is None:
-        return Answer(point=None, limit=outcome)
+    published = subject.analysis.closure
+    closure = compare(published, point.model, point.parameters, outcome) if point else ()
     return Answer(
         point=point,
-        limit=outcome,
-        closure=compare(subject.analysis.closure, point.model, point.parameters, outcome),
-        corrected=k_factor.at(point.model, point.parameters, outcome) if k_factor else None,
+        limit=uncertainties.itemised(subject, outcome, closure, outputs),
+        closure=closure,
+        corrected=k_factor.at(point.model, point.parameters, outcome) if point and k_factor else None,
     )
 
 
@@ -227,16 +228,3 @@ def _statistics_error(subject: Subject, error: StepFailed) -> StatisticsError | 
     if error.status != NO_CONVERGENCE or error.step is None or StepId.parse(error.step).stage != stage:
         return None
     return StatisticsError(f"no limit: {error.message}", hint=error.hint)
-
-
-def output_path(finished: Finished, stage: str, output: str) -> Path:
-    """The file that a singlestep stage publishes under a name."""
-    return output_file(finished.directory, StepId(stage), output)
-
-
-def output_file(directory: Path, step: StepId, output: str) -> Path:
-    """The file that a finished step of a run directory publishes under a name. Raises IntegrityError."""
-    record = RunDirectory(directory).read(step)
-    if record is None or not isinstance(record["published"].get(output), str):
-        raise IntegrityError(f"{directory} holds no output {output!r} of {step}", hint="`recast-dm status` says more")
-    return directory / str(record["published"][output])

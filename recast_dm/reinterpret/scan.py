@@ -21,6 +21,7 @@ from recast_dm.model import INIT, Image, OutputSelector, Scatter, Stage, StepId,
 from recast_dm.reinterpret import closure, inputs
 from recast_dm.reinterpret.grid import Grid, Refused
 from recast_dm.reinterpret.kfactor import Choice
+from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.reinterpret.points import Answer, Point
 from recast_dm.reinterpret.rerun import LIMIT_RESULT, answer, carried_by
 from recast_dm.reinterpret.subject import Subject
@@ -32,26 +33,9 @@ SCHEMA = "recast-dm/scan/1"
 _HERE = Location("scan", 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
-    """A point's place: the run directory, and the point's number in it."""
-
-    run: Path
-    number: int
-
-    @property
-    def place(self) -> Path:
-        """The directory with the point's stages."""
-        return self.run / STAGE / str(self.number)
-
-    def step(self, stage: str) -> StepId:
-        """The only step of a stage of the point's pipeline."""
-        return StepId(f"{STAGE}/{self.number}/{stage}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What was found at the points of a grid, in its order. `homes` tells in which run each point was done.
+    """What was found at the points of a grid, in its order. `homes` tells where each point's outputs lie.
 
     Points that the model does not have come last, as not covered, with the model's reason.
     """
@@ -60,7 +44,7 @@ class Scan:
     grid: Grid
     directory: Path
     answers: tuple[Answer, ...]
-    homes: tuple[Home | None, ...]
+    homes: tuple[Outputs | None, ...]
     overrides: Mapping[str, Any]
     images: tuple[Image, ...] = ()
     records: tuple[Record, ...] = ()
@@ -127,10 +111,10 @@ def scan(
     except StepFailed as error:
         failure = error
     lost = _lost(failure)
-    homes = [Home(directory, n) for n in range(len(points))]
+    homes = [Outputs(directory, f"{STAGE}/{n}") for n in range(len(points))]
     found = [
-        _answer(subject, point, home.place, lost.get(home.number), k_factor)
-        for point, home in zip(points, homes, strict=True)
+        _answer(subject, point, home, lost.get(n), k_factor)
+        for n, (point, home) in enumerate(zip(points, homes, strict=True))
     ]
     if failure is not None and not any(each.limit or each.status == "not covered" for each in found):
         raise failure
@@ -248,11 +232,11 @@ def _lost(failure: StepFailed | None) -> dict[int, str]:
     return found
 
 
-def _answer(subject: Subject, point: Point, place: Path, lost: str | None, k_factor: Choice | None) -> Answer:
+def _answer(subject: Subject, point: Point, home: Outputs, lost: str | None, k_factor: Choice | None) -> Answer:
     if lost is not None:
         return Answer(point=point, limit=None, reason=lost, failed=True)
     try:
-        found = answer(subject, point, place, k_factor)
+        found = answer(subject, point, home, k_factor)
     except RecastError as error:
         return Answer(point=point, limit=None, reason=error.message, failed=True)
     assert found is not None  # noqa: S101  # only what makes limits is scanned

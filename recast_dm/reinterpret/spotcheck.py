@@ -13,9 +13,7 @@ from typing import Any
 from recast_dm import __version__, store
 from recast_dm.engine import events
 from recast_dm.errors import RecastError
-from recast_dm.reinterpret.rerun import output_file
-from recast_dm.reinterpret.scan import Home, Scan
-from recast_dm.spec.analysis import Output
+from recast_dm.reinterpret.scan import Scan
 from recast_dm.statistics.limit import Limit
 
 FRACTION = 0.05
@@ -37,8 +35,8 @@ def checked(scan: Scan, observer: events.Observer, memory: Path | None = None) -
     chosen = sample(fast)
     limits = [limit for n in chosen if (limit := scan.answers[n].limit) is not None]
     homes = [home for n in chosen if (home := scan.homes[n]) is not None]
-    workspaces = [_output(home, statistics.likelihood) for home in homes]
-    patches = [_output(home, statistics.patch) for home in homes]
+    workspaces = [home.file(statistics.likelihood) for home in homes]
+    patches = [home.file(statistics.patch) for home in homes]
     files = [store.sha256_file(path) for path in (*workspaces, *patches)]
     key = store.digest({"version": __version__, "files": files, "limits": [_numbers(limit) for limit in limits]})
     remembered = memory / f"{key}.json" if memory else None
@@ -91,10 +89,6 @@ def _remembered(path: Path | None) -> dict[str, Any] | None:
         found = store.read_json(path, SCHEMA)
         return {name: found[name] for name in ("reference", "points", "largest_cls_difference")}
     return None
-
-
-def _output(home: Home, wanted: Output) -> Path:
-    return output_file(home.run, home.step(wanted.stage), wanted.output)
 
 
 def _numbers(limit: Limit) -> list[float]:

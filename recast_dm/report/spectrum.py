@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm.reinterpret import Result
-from recast_dm.reinterpret.rerun import output_path
+from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.spec.analysis import Observable, Statistics
 
 
@@ -42,8 +42,8 @@ def draw(result: Result) -> tuple[Path, ...]:
 
 def read(result: Result, statistics: Statistics) -> Spectrum:
     """The spectrum of a run, out of its background-only workspace and its signal patch, by pyhf."""
-    likelihood = output_path(result.finished, statistics.likelihood.stage, statistics.likelihood.output)
-    patch = output_path(result.finished, statistics.patch.stage, statistics.patch.output)
+    outputs = Outputs(result.finished.directory)
+    likelihood, patch = outputs.file(statistics.likelihood), outputs.file(statistics.patch)
     return of_files(likelihood, patch, statistics.channel, statistics.signal_sample)
 
 

@@ -18,8 +18,9 @@ from recast_dm.reinterpret.contour import choice, lines
 from recast_dm.reinterpret.contour.surrogate import Plane, Surrogate, fit, places_of
 from recast_dm.reinterpret.grid import Grid
 from recast_dm.reinterpret.kfactor import Choice
+from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.reinterpret.points import Answer
-from recast_dm.reinterpret.scan import Home, Scan, scan
+from recast_dm.reinterpret.scan import Scan, scan
 from recast_dm.reinterpret.subject import Subject
 from recast_dm.statistics.limit import Limit
 
@@ -55,7 +56,7 @@ class _State:
 
     grid: Grid
     answers: list[Answer] = field(default_factory=list)
-    homes: list[Home | None] = field(default_factory=list)
+    homes: list[Outputs | None] = field(default_factory=list)
     images: tuple[Image, ...] = ()
     tried: set[int] = field(default_factory=set)
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from recast_dm import schemas, store
+from recast_dm.curves import Curve
 from recast_dm.engine import history
 from recast_dm.engine.history import Run, StepHistory
 from recast_dm.engine.rundir import RUN_SCHEMA, STEP_SCHEMA
 from recast_dm.errors import IntegrityError, RecastError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import subject
+from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.reinterpret.points import point_of
 from recast_dm.reinterpret.rerun import RESULT, answer
 from recast_dm.report import likelihood, originals
@@ -52,6 +54,7 @@ class Material:
     likelihood: Likelihood | None = None
     images: tuple[Mapping[str, Any], ...] = ()
     captured: Mapping[str, Any] | None = None
+    curves: tuple[Curve, ...] = ()
 
 
 def of_run(run: Run, known: Known) -> Material:
@@ -77,8 +80,11 @@ def of_run(run: Run, known: Known) -> Material:
     )
 
 
-def of_scan(scan: Scan, place: Path, known: Known) -> Material:
-    """What a scan document says, and what its run directory holds where that still exists."""
+def of_scan(scan: Scan, place: Path, known: Known, curves: Iterable[Curve] = ()) -> Material:
+    """What a scan document says, and what its run directory holds where that still exists.
+
+    `curves` are the published limits that its planes show.
+    """
     run = _run_of(scan, place)
     records = {step.id: record for step in run.steps if (record := run.record(step.id))} if run else {}
     return Material(
@@ -93,6 +99,7 @@ def of_scan(scan: Scan, place: Path, known: Known) -> Material:
         records=records,
         original=originals.find(scan.document["capsule"], known),
         images=tuple(scan.document["images"]),
+        curves=tuple(curves),
     )
 
 
@@ -150,7 +157,7 @@ def _answered(run: Run, original: Original) -> dict[str, Any] | None:
     with contextlib.suppress(RecastError):
         model = run.about.get("model")
         point = point_of(model, run.about.get("parameters") or {})[0] if model else None
-        found = answer(subject.of_analysis(analysis, {}), point, run.directory)
+        found = answer(subject.of_analysis(analysis, {}), point, Outputs(run.directory))
         if found is not None:
             order = point.order if point else None
             return {"analysis": analysis.name, "model": model, "order": order, **found.document()}
@@ -249,7 +256,7 @@ def _reference(capsule: Capsule) -> dict[str, Any] | None:
     example = capsule.analysis.example
     with contextlib.suppress(RecastError):
         point = point_of(example.model, example.parameters or {})[0] if example.model else None
-        found = answer(subject.of_capsule(capsule), point, capsule.path / "data" / "reference")
+        found = answer(subject.of_capsule(capsule), point, Outputs(capsule.path / "data" / "reference"))
         if found is not None:
             order = point.order if point else None
             return {"analysis": capsule.analysis.name, "model": example.model, "order": order, **found.document()}
