@@ -106,6 +106,8 @@ class TestConformance:
         assert feeds == model.feeds(model.point(point.parameters()))
         assert feeds["parameters"] == point.parameters()
         pythia8 = feeds.get("pythia8")
+        if "events" in feeds:  # somebody else made them: test_signal_events.py
+            return
         if pythia8 is None:  # the signals of a published patchset are made already
             assert feeds["pyhf-patch"]["values"] == list(point.parameters().values())
             return
@@ -125,7 +127,7 @@ class TestConformance:
         point = accepted(model, data)
         fed = model.feeds(point).get("efficiency-map")
         if fed is None:
-            assert "m_med" not in point.parameters()
+            assert "m_med" not in point.parameters() or "events" in model.feeds(point)
             return
         spin = {"spin1": 1, "spin0": 0}[fed["family"]]
         assert spin == model.record.mediator.spin

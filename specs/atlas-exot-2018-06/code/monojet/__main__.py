@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     generate.add_argument("--invisible-ids", type=int, nargs="+", required=True)
     generate.add_argument("--expected-width-gev", type=float, required=True)
     generate.add_argument("--seed", required=True, help="a number; with events from outside a share such as 1/4")
+    generate.add_argument("--cross-section-factor", type=float, default=1.0, help="of the model, on Pythia's")
     generate.add_argument("--events-files", type=Path, nargs="*", default=[], help="events from outside: LHE or HepMC")
     generate.add_argument("--events-sigma-pb", type=float, default=0.0, help="after matching; 0: what the files say")
     generate.add_argument("--events-merging-scale-gev", type=float, default=0.0, help="0: that of the run card")
@@ -96,6 +97,7 @@ def run(words: argparse.Namespace) -> None:
             recoil_id=words.recoil_id,
             invisible_ids=tuple(words.invisible_ids),
             expected_width_gev=words.expected_width_gev,
+            cross_section_factor=words.cross_section_factor,
         )
         generate.run(
             signal,

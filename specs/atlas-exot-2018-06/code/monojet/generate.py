@@ -72,13 +72,14 @@ class Coupling:
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """What the signal model hands to the generator."""
+    """What the signal model hands to the generator; its cross-section is Pythia's times the factor."""
 
     pythia_settings: tuple[str, ...]
     zprime_couplings: tuple[Coupling, ...]
     recoil_id: int
     invisible_ids: tuple[int, ...]
     expected_width_gev: float
+    cross_section_factor: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -364,8 +365,8 @@ def sample(
     arrays["slice"] = np.array(slices.labels, dtype=np.int8)
     return arrays, Generation(
         seed=seed,
-        sigma_pb=sigma_pb,
-        sigma_pb_mc_error=sigma_pb_mc_error,
+        sigma_pb=sigma_pb * signal.cross_section_factor,
+        sigma_pb_mc_error=sigma_pb_mc_error * signal.cross_section_factor,
         width_gev=width_gev,
         tried=info.nSelected(),
         seen=tuple(slices.seen),
