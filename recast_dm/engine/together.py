@@ -51,6 +51,19 @@ class _Member:
     owner: tuple[int, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """The exit status of a step that ended; when it began and ended, in seconds since 1970."""
+
+    code: int
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.ended - self.began)
+
+
 @dataclass(slots=True)
 class _Batch:
     """Steps that are being done together, or have been, below a directory: in `work` is what the container sees."""
@@ -59,6 +72,7 @@ class _Batch:
     members: Sequence[_Member] = ()
     began: float = field(default_factory=time.time)
     ended: int = 0
+    statuses: Sequence[_Status | None] = ()
 
     @property
     def work(self) -> Path:
@@ -68,8 +82,17 @@ class _Batch:
     def stage(self) -> str:
         return self.members[0].prepared.step.id.names
 
-    def status(self, n: int) -> tuple[int, float] | None:
-        """With which exit status a step ended, and when (seconds since 1970); None for one that did not."""
+    def settle(self) -> None:
+        """Takes in which steps ended, now that the container has; each began when the one before it ended."""
+        statuses, began = [], self.began
+        for n in range(len(self.members)):
+            found = self._status(n)
+            statuses.append(_Status(found[0], began, found[1]) if found else None)
+            began = max(began, found[1]) if found else began
+        self.statuses = statuses
+
+    def _status(self, n: int) -> tuple[int, float] | None:
+        """With which exit status a step ended, and when; None for one that did not."""
         try:
             descriptor = os.open(self.work / f"{n}.status", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
@@ -128,6 +151,7 @@ class Together:
             self._starter.give(done.work)
             runtime = self._starter.runtime(share[0].step)
             outcome = self._starter.run(runtime, job, lambda: self._begun(done), lambda _: self._said(done))
+            done.settle()
             self._warn(done, job, outcome)
             return [self._ended(done, member, outcome) for member in done.members]
         finally:
@@ -203,7 +227,7 @@ class Together:
 
     def _warn(self, done: _Batch, job: Job, outcome: Outcome) -> None:
         """A batch that leaves steps undone says why: the program may not know batches, or have been killed."""
-        lost = sum(done.status(member.n) is None for member in done.members)
+        lost = done.statuses.count(None)
         if lost and not self._starter.stop.is_set():
             why = outcome.reason or f"exit code {outcome.exit_code}"
             said = "".join(f": {line}" for line in last_lines(job.log)[-1:])
@@ -215,18 +239,15 @@ class Together:
 
     def _ended(self, done: _Batch, member: _Member, outcome: Outcome) -> Ending:
         step = member.prepared.step
-        status = done.status(member.n)
+        status = done.statuses[member.n]
         if status is None or not _is_directory(done.work / str(member.n)):
             stopped = self._starter.stop.is_set()
             return Interrupted(f"{step.id} was interrupted") if stopped else Alone()
-        code, at = status
-        began = max((each[1] for n in range(member.n) if (each := done.status(n))), default=done.began)
-        seconds = max(0.0, at - began)
         try:
             with self._worker.keeping(step):
-                return self._kept(done, member, Outcome(code, outcome.container_id), began, seconds)
+                return self._kept(done, member, status, outcome.container_id)
         except StepFailed as error:
-            return self._failed(member, error, seconds)
+            return self._failed(member, error, status.seconds)
         except RecastError as error:
             return error
 
@@ -236,7 +257,7 @@ class Together:
         except StepFailed:
             return error
 
-    def _kept(self, done: _Batch, member: _Member, outcome: Outcome, began: float, seconds: float) -> Record:
+    def _kept(self, done: _Batch, member: _Member, status: _Status, container: str) -> Record:
         """The record of a step that ended: as that of a start of its own, and that it was none."""
         work, log = member.attempt / "work", member.attempt / "log"
         (done.work / str(member.n)).rename(work)
@@ -244,17 +265,18 @@ class Together:
             store.link_or_copy(done.work / f"{member.n}.log", log)
         if member.owner:
             os.chown(log, *member.owner)
+        outcome = Outcome(status.code, container)
         self._starter.demand_success(member.prepared.step, member.start.job, outcome)
         execution = {
-            "started": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+            "started": datetime.fromtimestamp(status.began, UTC).isoformat(timespec="seconds"),
             **self._starter.execution(member.prepared, member.start, outcome),
-            "batch": {"size": len(done.members), "container_id": outcome.container_id},
-            "seconds": round(seconds, 3),
+            "batch": {"size": len(done.members), "container_id": container},
+            "seconds": round(status.seconds, 3),
         }
         record = self._worker.finished(
             member.prepared, work, member.owner, execution, seen_as=f"{command.WORKDIR}/{member.n}"
         )
-        self._observer(events.StepFinished(member.prepared.step.id, "ran", seconds))
+        self._observer(events.StepFinished(member.prepared.step.id, "ran", status.seconds))
         return record
 
 
@@ -269,5 +291,6 @@ def _is_directory(path: Path) -> bool:
 def _forget(done: _Batch, member: _Member) -> None:
     """The attempt at a step that did not come to anything, not even to a word, was none."""
     log = member.attempt / "log"
-    if done.status(member.n) is None and not (log.exists() and log.stat().st_size):
+    ended = bool(done.statuses) and done.statuses[member.n] is not None
+    if not ended and not (log.exists() and log.stat().st_size):
         shutil.rmtree(member.attempt, ignore_errors=True)

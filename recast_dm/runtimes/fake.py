@@ -27,27 +27,27 @@ def in_turn(name: str, main: Main) -> Program:
     def program(job: Job) -> int:
         words = shlex.split(job.argv[-1]) if job.argv[-2:-1] == ("-c",) else list(job.argv)
         words = words[words.index(name) + 1 :]
+        here = _on_host(job)
         if words[0] != batch.OPTION:
-            start = job.scratch or Path(on_host(job, job.cwd or "/workdir"))
-            return main([on_host(job, word) for word in words], start)
+            return main([here(word) for word in words], job.scratch or Path(here(job.cwd or "/workdir")))
         codes = []
-        for each in batch.read(Path(on_host(job, words[1]))):
-            cwd = Path(on_host(job, each.cwd))
-            codes.append(main([on_host(job, word) for word in each.argv], cwd))
-            Path(on_host(job, each.log)).write_text(f"fake: {shlex.join(each.argv)}\n")
-            Path(on_host(job, each.status)).write_text(f"{codes[-1]}\n")
+        for each in batch.read(Path(here(words[1]))):
+            codes.append(main([here(word) for word in each.argv], Path(here(each.cwd))))
+            Path(here(each.log)).write_text(f"fake: {shlex.join(each.argv)}\n")
+            Path(here(each.status)).write_text(f"{codes[-1]}\n")
         return max(codes)
 
     return program
 
 
-def on_host(job: Job, text: str) -> str:
-    """A text in which the places that a container sees are replaced by those on the host."""
+def _on_host(job: Job) -> Callable[[str], str]:
+    """Replaces, in a text, the places that a container sees by those on the host."""
     places = {target: str(path) for path, target in job.files}
     places |= {f"/inputs/{n}": str(path) for n, path in enumerate(job.inputs)}
     places |= {"/workdir": str(job.workdir), **({"/scratch": str(job.scratch)} if job.scratch else {})}
     known = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
-    return re.sub(rf"({known})(?![\w.-])", lambda found: places[found[1]], text)
+    pattern = re.compile(rf"({known})(?![\w.-])")
+    return lambda text: pattern.sub(lambda found: places[found[1]], text)
 
 
 class FakeRuntime:
