@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -84,6 +84,7 @@ class EfficiencyMap:
 
     name: str
     columns: tuple[Column, ...]
+    _misses: dict[int, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.columns) < 2:
@@ -124,6 +125,11 @@ class EfficiencyMap:
 
         A point inside its column is predicted along it, and each also across it, from the columns on both sides.
         """
+        if index not in self._misses:
+            self._misses[index] = self._left_out(index)
+        return self._misses[index]
+
+    def _left_out(self, index: int) -> Array:
         column = self.columns[index]
         log_total = np.log(column.efficiency.sum(axis=1))
         found = []
