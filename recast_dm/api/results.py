@@ -13,15 +13,17 @@ from recast_dm.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from recast_dm.api.opening import Preserved
     from recast_dm.export import Exported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Document:
-    """A result: `document` is what `--json` prints, with `[...]` as a short cut into it."""
+    """A result: `document` is what `--json` prints, `[...]` a short cut into it; `of` is what was run, where known."""
 
     document: Mapping[str, Any] = field(repr=False)
     directory: Path | None = None
+    of: Preserved | None = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, key: str) -> Any:
         return self.document[key]
@@ -159,10 +161,10 @@ class Scan(Document):
         return f"<scan of {document['analysis']}, {document['model']}: {len(self.done)} limits, {axes}>"
 
 
-def of_document(document: Mapping[str, Any], directory: Path | None = None) -> Document:
+def of_document(document: Mapping[str, Any], directory: Path | None = None, of: Preserved | None = None) -> Document:
     """The value that a document is. Raises UsageError for a document of another kind."""
     kinds = {"recast-dm/limit/1": Limit, "recast-dm/scan/1": Scan, "recast-dm/run-result/1": Run}
     schema = str(document.get("schema"))
     if schema not in kinds:
         raise UsageError(f"{schema} is no result", hint=f"known here: {', '.join(kinds)}")
-    return kinds[schema](document=document, directory=directory)
+    return kinds[schema](document=document, directory=directory, of=of)

@@ -28,7 +28,8 @@ Search = Callable[[Subject, Backend, Path, Observer], scans.Scan]
 def run(what: Preserved | str | Path, *, settings: Settings | None = None, **parameters: object) -> Limit | Run:
     """Runs it as it is, with its own init parameters; `parameters` change those that carry no signal."""
     settings = settings or Settings()
-    subject = load(what).subject
+    preserved = load(what)
+    subject = preserved.subject
     directory = settings.directory()
     try:
         result = reinterpret.run(
@@ -37,7 +38,7 @@ def run(what: Preserved | str | Path, *, settings: Settings | None = None, **par
     finally:
         link_latest(directory)
     result.keep()
-    return _kept(result.document(), directory)
+    return _kept(result.document(), directory, preserved)
 
 
 def rerun(
@@ -63,7 +64,8 @@ def rerun(
       why 50 GeV: QCD corrections to the width reach 5 % below, and hard jets from the shower become rare
     """
     settings = settings or Settings()
-    subject = load(what).subject
+    preserved = load(what)
+    subject = preserved.subject
     point = {**_benchmark(model, benchmark), **values}
     signals.find(model).point(point)  # before anything is started
     directory = settings.directory()
@@ -81,7 +83,7 @@ def rerun(
     finally:
         link_latest(directory)
     result.keep()
-    return _kept(result.document(), directory)
+    return _kept(result.document(), directory, preserved)
 
 
 def scan(
@@ -162,7 +164,8 @@ def closure(
 
 def _searched(what: Preserved | str | Path, search: Search, settings: Settings) -> Scan:
     """Executes a search, checks its fast limits against pyhf, and keeps its document."""
-    subject = load(what).subject
+    preserved = load(what)
+    subject = preserved.subject
     directory = settings.directory()
     try:
         found = search(subject, settings.backend(subject.workflow, keep_going=True), directory, settings.observer)
@@ -170,7 +173,7 @@ def _searched(what: Preserved | str | Path, search: Search, settings: Settings) 
     finally:
         link_latest(directory)
     found.keep()
-    return Scan(document=_plain(found.document()), directory=directory)
+    return Scan(document=_plain(found.document()), directory=directory, of=preserved)
 
 
 def _choice(k_factor: str | Path | None) -> kfactors.Choice | None:
@@ -193,8 +196,8 @@ def _words(grid: Mapping[str, Axis]) -> list[str]:
     ]
 
 
-def _kept(document: Mapping[str, object], directory: Path) -> Limit | Run:
-    found = of_document(_plain(document), directory)
+def _kept(document: Mapping[str, object], directory: Path, preserved: Preserved) -> Limit | Run:
+    found = of_document(_plain(document), directory, preserved)
     assert isinstance(found, Limit | Run)  # noqa: S101  # a run gives one of these documents
     return found
 

@@ -1,0 +1,59 @@
+"""The notebook of the Python interface: every cell runs, and says what the kept outputs say."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests import notebook
+
+IMAGES = ("recast-dm/cms-exo-20-004:1.0", "recast-dm/limits:1.0")
+VARIES = "varies"
+"""The tag of cells that list what is installed."""
+TOLERANCE = 0.03
+"""Relative, of a number: what Monte Carlo may change."""
+
+
+@pytest.fixture(scope="module")
+def kept() -> Any:
+    return notebook.read()
+
+
+def said(cell: Any) -> list[str]:
+    """The words that a cell prints and shows as text; figures and HTML are looked at by people."""
+    outputs = cell.get("outputs", ())
+    return " ".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in outputs).split()
+
+
+def same(one: str, other: str) -> bool:
+    try:
+        return float(one) == pytest.approx(float(other), rel=TOLERANCE)
+    except ValueError:
+        return one == other
+
+
+def test_it_was_run_from_its_start_to_its_end(kept):
+    code = [cell for cell in kept.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert all(output.output_type != "error" for cell in code for output in cell.outputs)
+    assert sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs) >= 3
+
+
+def test_it_names_no_machine():
+    text = notebook.NOTEBOOK.read_text()
+    assert not [word for word in ("/home/", "/root/", "/tmp/", str(notebook.ROOT)) if word in text]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
+def test_it_says_the_same_again(kept, docker, tmp_path):
+    missing = [name for name in IMAGES if docker.image(name) is None]
+    assert not missing, f"`make images` builds {', '.join(missing)}"
+    again = copy.deepcopy(kept)
+    notebook.execute(again, tmp_path)
+    for old, new in zip(kept.cells, again.cells, strict=True):
+        if VARIES not in old.metadata.get("tags", ()):
+            assert len(said(new)) == len(said(old)), old.source
+            assert all(map(same, said(new), said(old))), (old.source, said(old), said(new))
+    assert (tmp_path / "axial.tar.gz").is_file()
