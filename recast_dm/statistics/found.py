@@ -26,21 +26,22 @@ Bind = Callable[[Model], Likelihood | None]
 
 def names() -> tuple[str, ...]:
     """The installed likelihoods: other packages' first, then ours in order of preference."""
-    return tuple(_targets())
+    return tuple(targets())
 
 
 @cache
-def _targets() -> dict[str, str]:
+def targets() -> dict[str, str]:
+    """Where each likelihood is, by name."""
     others = {entry.name: entry.value for entry in sorted(entry_points(group=GROUP)) if entry.name not in OURS}
     return others | OURS
 
 
 def find(name: str) -> Bind:
     """The function that binds a likelihood of that name to a model. Raises UsageError, or ToolMissing when broken."""
-    targets = _targets()
-    if name not in targets:
+    known = targets()
+    if name not in known:
         raise UsageError(f"there is no likelihood {name!r}", hint=f"known here: {', '.join(names())}")
-    module, _, attribute = targets[name].partition(":")
+    module, _, attribute = known[name].partition(":")
     try:
         bind: Bind = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -27,16 +27,28 @@ def bind(model: Model) -> Reference:
 
 def pyhf_model(model: Model) -> tuple[Any, list[float]]:
     """pyhf's own model, and the data with the auxiliary ones."""
-    import pyhf
+    with quiet():
+        import pyhf
 
     try:
-        workspace = pyhf.Workspace(model.patched)
-        built = workspace.model()
-        return built, [float(x) for x in workspace.data(built)]
+        with quiet():
+            workspace = pyhf.Workspace(model.patched)
+            built = workspace.model()
+            return built, [float(x) for x in workspace.data(built)]
     except pyhf.exceptions.InvalidSpecification as error:
         raise UsageError(f"pyhf refuses the workspace: {error}") from None
     except (pyhf.exceptions.InvalidModel, pyhf.exceptions.InvalidModifier, pyhf.exceptions.InvalidNameReuse) as error:
         raise UsageError(f"pyhf refuses the workspace: {error}") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings of others: pyhf's use of jsonschema, its arithmetic at the edge of what is possible."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -50,7 +62,8 @@ def convergence() -> Iterator[None]:
     level = log.level
     log.setLevel(logging.CRITICAL)  # it logs whole results as errors; ours says what happened
     try:
-        yield
+        with quiet():
+            yield
     except (FailedMinimization, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StatisticsError(f"a fit of pyhf did not converge: {reason}") from None
@@ -177,7 +190,7 @@ class Reference:
         )
 
     def _twice_nll(self, pars: Array, counts: Array) -> float:
-        with np.errstate(all="ignore"):
+        with quiet():
             return -2 * float(self._model.logpdf(pars.tolist(), counts.tolist())[0])
 
     def _pars(self, fit: Fit, row: int) -> Array:
