@@ -56,6 +56,11 @@ def test_what_a_model_feeds_reaches_the_program_whole(name, model, values):
     assert from_words(words(name, fed)) == Prediction.from_document(fed)
 
 
+def test_a_number_that_yaml_takes_for_a_text_is_not_lost():
+    """YAML 1.1 reads 1e-46, without a dot, as a text."""
+    assert words("dd-curves", {"m_dm": 100, "SI": "1e-46", "SD-p": None}) == ["m_dm=100", "SI=1e-46"]
+
+
 def test_both_analyses_share_their_workflow():
     for file in ("workflow.yml", "steps.yml"):
         assert (SPECS / NAMES[0] / file).read_text() == (SPECS / NAMES[1] / file).read_text()
