@@ -38,6 +38,7 @@ from recast_dm.cli import (
     ls,
     models,
     new,
+    planes,
     plot,
     report,
     rerun,
@@ -118,6 +119,7 @@ app.command("contour", rich_help_panel="Reinterpret")(contour.contour)
 app.command("combine", rich_help_panel="Reinterpret")(combine.combine)
 app.command("rescale", rich_help_panel="Reinterpret")(rescale.rescale)
 app.command("closure", rich_help_panel="Reinterpret")(closure.closure)
+app.command("planes", rich_help_panel="Reinterpret")(planes.planes)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
 app.command("gc", rich_help_panel="Setup")(gc.gc)
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")

@@ -106,7 +106,7 @@ def _scan(
     prepared = plots.prepare(scan, kind, at, quantity)
     drawn = {"schema": "recast-dm/plot/1", "source": source, "analysis": scan.document["analysis"]}
     drawn |= {"model": scan.model, **prepared.document()}
-    place = output or Path(f"{_name(str(scan.document['analysis']))}-{drawn['kind']}.png")
+    place = output or Path(f"{file_name(str(scan.document['analysis']))}-{drawn['kind']}.png")
     head, rows = prepared.table()
     written = files.save(plots.draw(prepared), place, head, rows, drawn)
     return {**drawn, "files": [str(path) for path in written]}
@@ -126,17 +126,17 @@ def _spectrum(subject: str, output: Path | None) -> dict[str, Any]:
     about = run.about
     drawn: dict[str, Any] = {"schema": "recast-dm/plot/1", "source": subject, "analysis": about.get("analysis", "")}
     drawn |= {"model": about.get("model"), "kind": "spectrum", **spectrum.document(seen, found.observable)}
-    place = output or Path(f"{_name(str(drawn['analysis']))}-spectrum.png")
+    place = output or Path(f"{file_name(str(drawn['analysis']))}-spectrum.png")
     point = ", ".join(f"{name}={value}" for name, value in (about.get("parameters") or {}).items())
     figure = spectrum.figure(seen, found.observable, str(drawn["analysis"]), f"{about.get('model')}: {point}")
     written = files.save(figure, place, drawn["columns"], drawn["rows"], drawn)
     return {**drawn, "files": [str(path) for path in written]}
 
 
-def _name(text: str) -> str:
+def file_name(text: str) -> str:
     """A text as a file's name.
 
-    >>> _name("a/b c")
+    >>> file_name("a/b c")
     'a-b-c'
     """
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in text).strip(".-") or "plot"

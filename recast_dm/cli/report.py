@@ -55,7 +55,8 @@ def report(
     from recast_dm.report.html import report as reports
 
     material = _material(subject, capsule)
-    data = reports.write(material).encode()
+    written = reports.write(material)
+    data = written.html.encode()
     store.write_atomic(output, data)
     if json:
         view.document(
@@ -66,7 +67,7 @@ def report(
                 "analysis": material.name,
                 "output": str(output),
                 "size": len(data),
-                "sections": reports.contents(material),
+                "sections": list(written.sections),
             }
         )
         return
@@ -98,7 +99,9 @@ def _found(subject: str) -> Material:
 
     if (scan := plot.scan_of(subject)) is not None:
         place = next(place for place in (Path(subject), options.RUNS / subject) if place.exists())
-        return materials.of_scan(scan, place, chosen.known)
+        from recast_dm.curves import own
+
+        return materials.of_scan(scan, place, chosen.known, own.known(options.DEFAULTS.curves))
     if subject == str(chosen.LATEST) or any(history.is_run(p) for p in (Path(subject), options.RUNS / subject)):
         return materials.of_run(chosen.run(None if subject == str(chosen.LATEST) else Path(subject)), chosen.known)
     if (capsule := chosen.capsule(subject)) is not None:

@@ -187,15 +187,18 @@ def test_a_scan_as_a_fragment_and_as_a_report(tmp_path):
     file = tmp_path / "scan.json"
     file.write_text(json.dumps(document))
     found = material.of_scan(scans_.read(file), file, list)
-    whole = report.write(found)
-    read = Read(whole)
+    written = report.write(found)
+    read = Read(written.html)
     assert "not covered: 6 of 36 points" in read.text
     assert "The run directory is not here" in read.text
     assert f"--digest sha256:{'c0de' * 16} --rerun" in read.text
     assert "--grid m_med=500,1000,1500,2000,2500,3000" in read.text
-    assert sum(tag == "img" for tag, _ in read.elements) == 2
-    assert len(whole.encode()) < page.LARGEST
-    assert report.contents(found)[:4] == ["limits", "closure", "uncertainties", "validity"]
+    alts = [a["alt"] for tag, a in read.elements if tag == "img"]
+    assert alts[:2] == ["Exclusion in the plane", "Limit against m_med"]
+    assert alts[2:] == [f"{name} against m_dm" for name in ("SD-p", "SD-n", "sigmav-total")]
+    assert "spin1-axial has no SI scattering" in read.text
+    assert len(written.html.encode()) < page.LARGEST
+    assert written.sections[:5] == ("limits", "planes", "closure", "uncertainties", "validity")
 
 
 def test_a_scan_with_one_axis_and_one_with_couplings():
@@ -204,7 +207,7 @@ def test_a_scan_with_one_axis_and_one_with_couplings():
 
 
 def test_hostile_scans(tmp_path):
-    document = scans.document()
+    document = scans.document(m_dm=(1.0,))
     document |= {"analysis": HOSTILE[:-1], "title": HOSTILE[:-1], "references": {"arxiv": HOSTILE[:-1]}}
     for point in document["points"]:
         if point["status"] == "not covered":
@@ -212,7 +215,7 @@ def test_hostile_scans(tmp_path):
     document["overrides"] = {HOSTILE[:-1]: HOSTILE[:-1]}
     file = tmp_path / "scan.json"
     file.write_text(json.dumps(document))
-    read = Read(report.write(material.of_scan(scans_.read(file), file, list)))
+    read = Read(report.write(material.of_scan(scans_.read(file), file, list)).html)
     assert {tag for tag, _ in read.elements} <= elements.ELEMENTS | {"style"}
     links = [a["href"] for tag, a in read.elements if tag == "a"]
     assert all(link.startswith(("#", "https://")) for link in links)
@@ -229,8 +232,8 @@ def run(tmp_path):
 
 
 def test_a_run_shows_its_steps_its_logs_and_its_keys(run):
-    found = material.of_run(run, list)
-    text = report.write(found)
+    written = report.write(material.of_run(run, list))
+    text = written.html
     read = Read(text)
     assert "FINISHED9 of 9 steps finished" in read.text
     assert '<script>alert(1)</script> ]]> & "quotes"' in read.text
@@ -238,7 +241,7 @@ def test_a_run_shows_its_steps_its_logs_and_its_keys(run):
     assert "ared\nb" in read.text
     for step in run.steps:
         assert run.record(step.id)["key"] in read.text
-    assert {"workflow", "timeline", "steps", "logs", "provenance", "verify", "cite"} <= set(report.contents(found))
+    assert {"workflow", "timeline", "steps", "logs", "provenance", "verify", "cite"} <= set(written.sections)
     assert "The capsule is not known here" in read.text
 
 
@@ -247,7 +250,7 @@ def test_a_failed_run_opens_the_log_of_what_failed(tmp_path):
 
     with pytest.raises(StepFailed):
         localruns.execute(tmp_path / "run", check="echo this is why; exit 3", jobs=1)
-    read = Read(report.write(material.of_run(history.read(tmp_path / "run"), list)))
+    read = Read(report.write(material.of_run(history.read(tmp_path / "run"), list)).html)
     assert "FAILED" in read.text
     assert "exit code 3" in read.text
     assert [a for tag, a in read.elements if tag == "details" and "open" in a]
@@ -276,7 +279,7 @@ def test_a_limit_that_a_run_left_is_its_headline(run):
     )
     assert schemas.problem("limit-1", document) is None
     (run.directory / "result.json").write_text(json.dumps(document))
-    read = Read(report.write(material.of_run(run, list)))
+    read = Read(report.write(material.of_run(run, list)).html)
     assert "EXCLUDED at 95 % CL" in read.text
 
 
@@ -294,8 +297,8 @@ def test_what_is_cited(run):
 
 
 def test_a_capsule(toy_capsule):
-    found = material.of_capsule(toy_capsule)
-    read = Read(report.write(found))
+    written = report.write(material.of_capsule(toy_capsule))
+    read = Read(written.html)
     assert toy_capsule.digest in read.text
     assert "recast-dm verify toy.capsule --digest" in read.text
-    assert "workflow" in report.contents(found)
+    assert "workflow" in written.sections

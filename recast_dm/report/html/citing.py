@@ -59,6 +59,7 @@ def _key(text: str) -> str:
 def works(material: Material) -> tuple[Work, ...]:
     """What a report has to cite, each once: the analysis first."""
     found = [*_analysis(material), *_model(material.model), *_programs(material), _arxiv(*_STATISTICS)]
+    found += _curves(material)
     return tuple({work.key: work for work in reversed(found)}.values())[::-1]
 
 
@@ -90,6 +91,21 @@ def _model(name: str | None) -> Iterator[Work]:
     except RecastError:
         return
     yield from (_arxiv(each.arxiv, each.title) for each in record.citations)
+
+
+def _curves(material: Material) -> Iterator[Work]:
+    """The limits in the planes of a scan: those of quantities that its model has."""
+    try:
+        planes = signals.find(material.model or "").record.planes
+    except RecastError:
+        return
+    wanted = (*planes.dd, *(("sigmav",) if planes.id == "s-wave" else ()))
+    for curve in material.curves:
+        if curve.quantity in wanted:
+            title, said = f"{curve.experiment} {curve.year}: {curve.citation.text}", curve.citation
+            url = f"https://doi.org/{_braced(said.doi)}" if said.doi else None
+            key = f"arXiv:{said.arxiv}" if said.arxiv else f"doi:{said.doi}" if said.doi else curve.name
+            yield Work(key=key, title=title, arxiv=said.arxiv and _braced(said.arxiv), url=url)
 
 
 def _programs(material: Material) -> Iterator[Work]:

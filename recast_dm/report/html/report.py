@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from recast_dm.errors import UsageError
@@ -15,8 +16,16 @@ from recast_dm.report.html.pictures import picture
 from recast_dm.report.html.tables import note, point, section
 
 
-def write(material: Material) -> str:
-    """The page. Raises UsageError when it would be larger than a report may be."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A page, and the ids of its sections in their order."""
+
+    html: str
+    sections: tuple[str, ...]
+
+
+def write(material: Material) -> Report:
+    """The report of some material. Raises UsageError when it would be larger than a report may be."""
     sections = list(_sections(material))
     html = page(f"{material.name}: recast-dm report", [_header(material, sections), h("main", sections), _footer()])
     if len(html.encode()) > LARGEST:
@@ -24,12 +33,7 @@ def write(material: Material) -> str:
             f"the report of {material.source} would have {len(html.encode())} bytes; {LARGEST} are the most",
             hint="report a part of it: a slice of the scan, or a run of one point",
         )
-    return html
-
-
-def contents(material: Material) -> list[str]:
-    """The sections of a report, by their ids."""
-    return [each.attributes["id"] for each in _sections(material)]
+    return Report(html, tuple(each.attributes["id"] for each in sections))
 
 
 def _header(material: Material, sections: list[Element]) -> Element:
@@ -137,6 +141,7 @@ def _scan(material: Material) -> Iterator[Element]:
     if scan is None:
         return
     yield section("limits", "Limits", scans.figures(scan))
+    yield section("planes", "Direct and indirect detection", scans.planes(scan, material.curves))
     yield section("closure", "Closure", limits.closure(scan.document["closure"]))
     yield section("uncertainties", "Uncertainties", scans.uncertainties(scan))
     yield section("validity", "Validity", scans.validity(scan))

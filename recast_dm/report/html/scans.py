@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from recast_dm.curves import Curve
 from recast_dm.errors import UsageError
 from recast_dm.report import plots
 from recast_dm.report import scan as scans
@@ -14,6 +15,7 @@ from recast_dm.report.html import limits
 from recast_dm.report.html.elements import Child, Element, h
 from recast_dm.report.html.pictures import picture
 from recast_dm.report.html.tables import facts, mark, note, number, percent, point, table, value
+from recast_dm.report.planes import drawing, mapping
 from recast_dm.report.scan import Row, Scan
 
 MOST_ROWS = 2000
@@ -77,6 +79,17 @@ def figures(scan: Scan) -> Child:
         limit = plots.prepare(scan, "limit")
         drawn.append(picture(plots.draw(limit), f"Limit against {limit.document()['axis']}", ""))
     return h("div", drawn, class_="figures")
+
+
+def planes(scan: Scan, curves: Iterable[Curve]) -> Child:
+    """The planes of direct and indirect detection; which of them the model is not in, and why."""
+    try:
+        found, absent = mapping.prepare(scan, curves)
+    except UsageError as error:
+        return note(f"No planes: {error.message}.")
+    drawn = [picture(drawing.draw(each), f"{each.name} against m_dm", f"{each.name}.") for each in found]
+    said = {each.why: None for each in absent}
+    return [h("div", drawn, class_="figures") if drawn else None, [note(f"{why}.") for why in said]]
 
 
 def validity(scan: Scan) -> Element:

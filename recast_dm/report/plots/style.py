@@ -13,8 +13,8 @@ from recast_dm.report.scan import Scan
 OBSERVED, EXPECTED = "black", "#1f5fa8"
 ONE_SIGMA, TWO_SIGMA = "#607641", "#F5BB54"
 FLAGS = ("#e42536", "#964a8b", "#f89c20", "#5790fc")
-MOST_LINES = 4
-"""Lines of notes below a figure."""
+MOST_LINES, NOTE_WIDTH = 8, 120
+"""Lines of notes below a figure, and their characters."""
 
 
 @contextmanager
@@ -87,22 +87,31 @@ def about(scan: Scan) -> str:
     return "\n".join(lines)
 
 
-def corner(axes: Any, text: str, notes: tuple[str, ...] = (), *, right: bool = False) -> None:
-    """What a figure is of, inside the axes; what is missing from it, below them."""
-    axes.text(
-        0.97 if right else 0.03,
+def corner(axes: Any, text: str, notes: tuple[str, ...] = (), *, formula: str = "") -> None:
+    """What a figure is of, inside the axes, with a formula; what is missing from it, below them."""
+    box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 3}
+    shown = axes.text(
+        0.03,
         0.97,
         text,
         transform=axes.transAxes,
         va="top",
-        ha="right" if right else "left",
         fontsize=11.5,
         linespacing=1.35,
-        bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 3},
+        bbox=box,
         zorder=10,
-    ).set_in_layout(False)
-    if notes:
-        lines = [line for note in notes for line in textwrap.wrap(note, 100)]
-        lines = lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "\u2026"]
-        wrapped = "\n".join(plain(line, 100) for line in lines)
+    )
+    shown.set_in_layout(False)
+    if formula:
+        place = {"xytext": (0, -8), "xycoords": shown, "textcoords": "offset points"}
+        axes.annotate(formula, (0, 0), va="top", fontsize=12, bbox=box, zorder=10, **place).set_in_layout(False)
+    below(axes, notes)
+
+
+def below(axes: Any, notes: tuple[str, ...]) -> None:
+    """Small print under a figure."""
+    lines = [line for note in notes for line in textwrap.wrap(note, NOTE_WIDTH)]
+    lines = lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "\u2026"]
+    if lines:
+        wrapped = "\n".join(plain(line, NOTE_WIDTH) for line in lines)
         axes.figure.supxlabel(wrapped, fontsize=9.5, x=0.02, ha="left", color="#444444")
