@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from recast_dm.reinterpret.subject import Subject
 from recast_dm.statistics.limit import Limit, Uncertainty
 
 MONTE_CARLO = "Monte-Carlo statistics"
+SHARED = ("detector emulation", "correlation model", "cross-section")
+"""Sources that move neighbouring points together: they move a line, and make no two points of it disagree."""
 LIMITS = ("sigma_upper_obs_pb", "mu_upper_obs", "mu_upper_exp")
 """Published quantities that are limits."""
 
@@ -20,6 +23,12 @@ def itemised(subject: Subject, limit: Limit, closure: Sequence[Closure], outputs
     """A limit with everything that is known of its uncertainty."""
     own = limit.uncertainties or _statistical(limit)
     return replace(limit, uncertainties=(*own, *_emulation(closure), *_correlations(subject, outputs)))
+
+
+def of_one_point(limit: Limit) -> float:
+    """How far the limit of a point may be off by itself, relative: what it does not share with its neighbours."""
+    own = [each.relative for each in limit.uncertainties if each.source not in SHARED]
+    return math.hypot(*own) if own else limit.mu_upper_obs_mc_error
 
 
 def _statistical(limit: Limit) -> tuple[Uncertainty, ...]:

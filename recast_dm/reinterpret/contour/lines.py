@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 else:
     Array = Mask = Any
 
-FINE = 121
-"""Points of the mesh on which lines are drawn, along each axis."""
+FINE, COARSE = 121, 41
+"""Nodes along each axis: of the mesh on which lines are drawn, and of the one that tells how well they are known."""
 ONE_SIGMA = 1.0
 
 Line: TypeAlias = list[list[float]]
@@ -39,14 +39,14 @@ class Mesh:
         return np.column_stack([x.ravel(), y.ravel()])
 
 
-def mesh(surrogate: Surrogate, covered: Callable[[Array], Mask]) -> Mesh:
-    """The mesh of a surrogate's plane."""
+def mesh(surrogate: Surrogate, covered: Callable[[Array], Mask], nodes: int = FINE) -> Mesh:
+    """The mesh of a surrogate's plane, with so many nodes along each axis."""
     import numpy as np
 
     plane = surrogate.plane
-    first, second = (np.linspace(plane.low[n], plane.high[n], FINE) for n in range(2))
+    first, second = (np.linspace(plane.low[n], plane.high[n], nodes) for n in range(2))
     x, y = np.meshgrid(first, second, indexing="ij")
-    return Mesh(first, second, covered(np.column_stack([x.ravel(), y.ravel()])).reshape(FINE, FINE))
+    return Mesh(first, second, covered(np.column_stack([x.ravel(), y.ravel()])).reshape(nodes, nodes))
 
 
 def lines(mesh: Mesh, log_mu: Array) -> list[Line]:
@@ -54,7 +54,7 @@ def lines(mesh: Mesh, log_mu: Array) -> list[Line]:
     import contourpy
     import numpy as np
 
-    values = np.where(mesh.covered, log_mu.reshape(FINE, FINE), np.nan)
+    values = np.where(mesh.covered, log_mu.reshape(mesh.covered.shape), np.nan)
     masked = np.ma.masked_invalid(values.T)
     found: Any = contourpy.contour_generator(mesh.first, mesh.second, masked, corner_mask=True).lines(0.0)
     return [[[float(x), float(y)] for x, y in line] for line in found]
@@ -78,7 +78,7 @@ def relative_width(mesh: Mesh, surrogate: Surrogate) -> float | None:
     """
     import numpy as np
 
-    mean, deviation = (each.reshape(FINE, FINE) for each in surrogate.predict(mesh.places()))
+    mean, deviation = (each.reshape(mesh.covered.shape) for each in surrogate.predict(mesh.places()))
     along, across = np.gradient(mean, mesh.first, mesh.second)
     steepness = np.hypot(along * mesh.first[:, None], across * (mesh.second[-1] - mesh.second[0]))
     sign = np.signbit(mean)

@@ -14,6 +14,7 @@ from recast_dm.backends import Backend
 from recast_dm.engine import events
 from recast_dm.errors import UsageError
 from recast_dm.model import Image
+from recast_dm.reinterpret import uncertainties
 from recast_dm.reinterpret.contour import choice, lines
 from recast_dm.reinterpret.contour.surrogate import Plane, Surrogate, fit, places_of
 from recast_dm.reinterpret.grid import Grid
@@ -154,7 +155,7 @@ def _believed(plane: Plane, state: _State, trend: Callable[[Array], Array]) -> l
     if len(done) < LEAST:
         return []
     places = places_of([point for point, _ in done], plane.axes)
-    errors = np.array([limit.mu_upper_obs_mc_error for _, limit in done])
+    errors = np.array([uncertainties.of_one_point(limit) for _, limit in done])
     return [
         fit(plane, places, np.log([value(limit) for _, limit in done]), errors, trend) for value in _QUANTITIES.values()
     ]
@@ -175,14 +176,16 @@ _QUANTITIES: Mapping[str, Callable[[Limit], float]] = {
 def _uncertainty(plane: Plane, state: _State, believed: Sequence[Surrogate]) -> float | None:
     """That of the observed and the expected line, whichever is larger."""
     found = [
-        width for each in believed[:2] if (width := lines.relative_width(_mesh(plane, state, each), each)) is not None
+        width
+        for each in believed[:2]
+        if (width := lines.relative_width(_mesh(plane, state, each, lines.COARSE), each)) is not None
     ]
     return max(found) if found else None
 
 
-def _mesh(plane: Plane, state: _State, surrogate: Surrogate) -> lines.Mesh:
+def _mesh(plane: Plane, state: _State, surrogate: Surrogate, nodes: int = lines.FINE) -> lines.Mesh:
     covered, uncovered = _split(plane, state)
-    return lines.mesh(surrogate, partial(choice.reachable, plane, covered=covered, uncovered=uncovered))
+    return lines.mesh(surrogate, partial(choice.reachable, plane, covered=covered, uncovered=uncovered), nodes)
 
 
 def _split(plane: Plane, state: _State) -> tuple[Array, Array]:
