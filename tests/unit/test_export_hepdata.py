@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 import yaml
+from workbench import TOY_IMAGE, toy
 
+import recast_dm
 from recast_dm import schemas, store
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.export import Exporter, find, packing
 from recast_dm.export.hepdata import HepData, abstract, library, likelihood, of_scan, submission, tables
 from recast_dm.export.hepdata.values import MISSING, Column, Error, Table
-from recast_dm.export.scans import Picture, Scan, read
+from recast_dm.export.scans import Picture, Scan, of_limit, read
+from recast_dm.runtimes.fake import FakeRuntime
 from tests import scans
 
 LIKELIHOOD = "likelihood.tar.gz"
@@ -409,7 +412,7 @@ class TestTheLikelihood:
         assert valid(tmp_path / "out") == []
         held = members((tmp_path / "out" / LIKELIHOOD).read_bytes())
         assert "patchset.json" not in held
-        assert json.loads(held["m_med_500__m_dm_1__g_q_0p25__g_dm_1__g_l_0.json"]) == signal([4.0, 1.0])
+        assert json.loads(held["patches/m_med_500__m_dm_1__g_q_0p25__g_dm_1__g_l_0.json"]) == signal([4.0, 1.0])
 
     def test_points_with_other_numbers_are_not_those_of_the_scan(self, run):
         for limit in run.glob("point/*/limit/0/limit.json"):
@@ -432,6 +435,34 @@ class TestTheLikelihood:
         point = {"parameters": {"m_med": 1e6, "coupling": -0.125}}
         name = likelihood.Patched(point=point, workspace={}, patch=[]).name
         assert name == "m_med_1e_06__coupling_m0p125"
+
+
+class TestOnePoint:
+    """What `rerun` leaves is exported as a scan of one point."""
+
+    @pytest.fixture
+    def limit_document(self, tmp_path, toy_directory, monkeypatch) -> dict[str, Any]:
+        monkeypatch.setattr("recast_dm.runtimes.find", lambda name: FakeRuntime({TOY_IMAGE: toy}))
+        settings = recast_dm.Settings(workdir=tmp_path / "rerun", cache=False)
+        found = recast_dm.rerun(toy_directory, "spin1-axial", m_med=1000, m_dm=1, settings=settings)
+        assert schemas.problem("limit-1", found.document) is None
+        return dict(found.document)
+
+    def test_as_a_scan(self, limit_document):
+        document = of_limit(limit_document)
+        assert schemas.problem("scan-1", document) is None
+        assert document["grid"] == {"m_med": [1000.0], "m_dm": [1.0]}
+        assert [row["published"] for row in document["closure"]] == [0.5]
+
+    def test_a_submission(self, limit_document, tmp_path, valid):
+        (tmp_path / "result.json").write_text(json.dumps(limit_document))
+        HepData().export(tmp_path, tmp_path / "out")
+        assert valid(tmp_path / "out") == []
+        assert "recast-dm rerun toy.capsule --model spin1-axial --set m_med=1000" in str(written(tmp_path / "out")[""])
+
+    def test_without_a_model(self, limit_document):
+        with pytest.raises(UsageError, match="no signal model"):
+            of_limit({**limit_document, "model": None, "parameters": None})
 
 
 class TestWords:

@@ -21,7 +21,7 @@ from recast_dm.export.packing import tarball
 from recast_dm.export.scans import ROUNDS, Scan
 
 ARCHIVE = "likelihood.tar.gz"
-WORKSPACE, PATCHSET = "BkgOnly.json", "patchset.json"
+WORKSPACE, PATCHSET, PATCHES = "BkgOnly.json", "patchset.json", "patches"
 POINTS = "point"
 """The stage of a scan whose steps are the points."""
 LIMIT_STAGE = "recast-dm/limit-stage/1"
@@ -83,7 +83,7 @@ def resources(scan: Scan, patched: Sequence[Patched]) -> Iterator[Resource]:
         location=ARCHIVE,
         kind="HistFactory",
         description=f"Full pyhf likelihood: the background-only workspace and {len(patched)} signal patches, "
-        f"one for each point with a limit. Files: {', '.join(sorted(members))}",
+        f"one for each point with a limit. Its README.md says how to use them.",
         content=archive.getvalue(),
     )
 
@@ -183,7 +183,7 @@ def _members(scan: Scan, patched: Sequence[Patched]) -> dict[str, Path | bytes]:
     workspace = store.pretty(dict(patched[0].workspace))
     if record is None:
         patches: dict[str, Path | bytes] = {
-            f"{each.name}.json": store.pretty(_operations(each.patch)) for each in patched
+            f"{PATCHES}/{each.name}.json": store.pretty(_operations(each.patch)) for each in patched
         }
         return {WORKSPACE: workspace, "README.md": _readme(scan, None, patched[0].name), **patches}
     return {
@@ -231,6 +231,6 @@ def _readme(scan: Scan, record: str | None, example: str) -> bytes:
         f"pyhf patchset verify {WORKSPACE} {PATCHSET}\n"
         f"pyhf patchset apply --name {example} {WORKSPACE} {PATCHSET} | pyhf cls"
         if record
-        else f"pyhf cls --patch {example}.json {WORKSPACE}"
+        else f"pyhf cls --patch {PATCHES}/{example}.json {WORKSPACE}"
     )
     return f"{about}\n\n```\n{words}\n```\n".encode()
