@@ -15,13 +15,17 @@ from recast_dm.statistics.histfactory.parameters import NORMAL, POISSON, Paramet
 from recast_dm.statistics.likelihood import Array, Index, Mask, Parameter
 from recast_dm.statistics.workspace import Document
 
+SEEN = 0.1
+"""A shift below this, in standard deviations of a bin's count, makes no second minimum."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
     """n parameters, m cells (bins of samples), b bins, s samples.
 
     `sums` (m, b) adds cells to bins. `histosys` parameters shift cells by alpha @ `straight` + c(alpha) @ `bent`;
-    `normsys` parameters multiply samples; `touches` (n, m) says which cells a parameter multiplies as it is.
+    `normsys` parameters multiply samples; `touches` (n, m) says which cells a parameter multiplies as it is. A
+    `two_sided` parameter moves yields to the same side whether it rises or falls: -2 ln L may have two minima in it.
     """
 
     names: tuple[Parameter, ...]
@@ -34,6 +38,7 @@ class Compiled:
     sums: Array
     sample_of: Index
     histosys: Index
+    two_sided: Index
     straight: Array
     bent: Array
     normsys: Index
@@ -67,6 +72,7 @@ def compile_model(
     column = np.array([each[1:] for each in every], dtype=np.float64)  # begin, lower, upper, fixed, aux, width
     normal, poisson = np.flatnonzero(constraint == NORMAL), np.flatnonzero(constraint == POISSON)
     touches = _touches(blocks, cells, first, len(names))
+    nominal, sums = np.concatenate([block.nominal for block in blocks]), _sums(blocks, cells, bins)
     return Compiled(
         names=names,
         poi=first[poi],
@@ -74,10 +80,11 @@ def compile_model(
         lower=column[:, 1],
         upper=column[:, 2],
         fixed=column[:, 3] > 0,
-        nominal=np.concatenate([block.nominal for block in blocks]),
-        sums=_sums(blocks, cells, bins),
+        nominal=nominal,
+        sums=sums,
         sample_of=np.repeat(np.arange(len(blocks)), np.diff(begins)),
         histosys=np.array([first[name] for name in histosys], dtype=np.intp),
+        two_sided=np.array([first[histosys[k]] for k in _two_sided(straight, bent, nominal, sums)], dtype=np.intp),
         straight=straight,
         bent=bent,
         normsys=np.array([first[name] for name in normsys], dtype=np.intp),
@@ -126,6 +133,13 @@ def _histosys(blocks: Sequence[Block], cells: Sequence[slice], names: Sequence[s
             straight[index[name], place] = (up + down) / 2
             bent[index[name], place] = (up - down) / 16
     return straight, bent
+
+
+def _two_sided(straight: Array, bent: Array, nominal: Array, sums: Array) -> list[int]:
+    """The `histosys` parameters whose shifts up and down are to the same side, by a tenth of a bin's error or more."""
+    errors = np.sqrt(np.maximum(nominal @ sums, 1.0))
+    same, opposite = np.abs(8 * bent @ sums) / errors, np.abs(straight @ sums) / errors
+    return np.flatnonzero(((same > opposite) & (same > SEEN)).any(axis=1)).tolist()
 
 
 def _normsys(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Array, Array]:

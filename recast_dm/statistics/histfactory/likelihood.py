@@ -115,19 +115,14 @@ class HistFactory:
         return Data(main=self._counts[None, :], aux=self._compiled.aux[None, :])
 
     def fit(self, data: Data, mu: Array | None = None, start: Fit | None = None) -> Fit:
-        """As the seam says. Without a start three are tried, since -2 ln L may have several minima."""
+        """As the seam says. Without a start several are tried, since -2 ln L may have several minima."""
         theta = np.tile(self._begin, (len(data), 1))
         if start is not None:
             theta[:, self._nuisance] = start.parameters
         theta[:, self._compiled.poi] = 0.0 if mu is None else mu
-        fixed = (
-            self._lowest(data, theta) if start is None else self._minimised(data, self._possible(data, theta), False)
-        )
-        rows = np.flatnonzero(fixed.slope < 0)
-        if mu is not None or not len(rows):
-            return fixed
-        better = self._minimised(data.rows(rows), self._theta(fixed.rows(rows)), True)
-        return gaussian.merged(fixed, rows, better)
+        if start is None:
+            return self._lowest(data, theta, mu is None)
+        return self._minimised(data, self._possible(data, theta), mu is None)
 
     def expected(self, fit: Fit) -> Data:
         theta = self._theta(fit)
@@ -147,26 +142,34 @@ class HistFactory:
         theta[:, self._nuisance], theta[:, self._compiled.poi] = fit.parameters, fit.mu
         return theta
 
-    def _lowest(self, data: Data, theta: Array) -> Fit:
-        """The best of three fits at fixed mu for each row: from `theta`; from where parameters begin by default; and
-        from what is best there for a signal twice as strong, where another minimum may already be the lowest."""
+    def _lowest(self, data: Data, theta: Array, with_mu: bool) -> Fit:
+        """The best of several fits for each row: from `theta`; from where parameters begin by default; from what is
+        best for a stronger signal, where another minimum may already be the lowest; and with each parameter that moves
+        yields to the same side either way on its other side."""
+        poi = self._compiled.poi
+        best = self._attempt(data, self._possible(data, theta), None, with_mu)
         default = np.tile(self._compiled.begin, (len(data), 1))
-        default[:, self._compiled.poi] = theta[:, self._compiled.poi]
-        best = self._attempt(data, self._possible(data, theta), None)
-        best = self._attempt(data, default, best)
+        default[:, poi] = theta[:, poi]
+        best = self._attempt(data, default, best, with_mu)
         strong = default.copy()
-        strong[:, self._compiled.poi] *= 2
-        if strong[:, self._compiled.poi].any() and (above := self._attempt(data, strong, None)) is not None:
-            default[:, self._nuisance] = above.parameters
-            best = self._attempt(data, default, best)
+        strong[:, poi] = 2.0 if with_mu else 2 * theta[:, poi]
+        if strong[:, poi].any() and (above := self._attempt(data, strong, None, False)) is not None:
+            strong[:, self._nuisance] = above.parameters
+            strong[:, poi] = strong[:, poi] if with_mu else theta[:, poi]
+            best = self._attempt(data, strong, best, with_mu)
+        for index in self._compiled.two_sided:
+            if best is not None:
+                other = self._theta(best)
+                other[:, index] = np.where(other[:, index] > 0, -1.0, 1.0)
+                best = self._attempt(data, other, best, with_mu)
         if best is None:
             raise StatisticsError("a fit did not converge, wherever it began")
         return best
 
-    def _attempt(self, data: Data, begin: Array, best: Fit | None) -> Fit | None:
+    def _attempt(self, data: Data, begin: Array, best: Fit | None, with_mu: bool) -> Fit | None:
         """The better, row by row, of a fit and one that begins elsewhere; one that does not converge is no better."""
         try:
-            fit = self._minimised(data, begin, False)
+            fit = self._minimised(data, begin, with_mu)
         except StatisticsError:
             return best
         if best is None:
