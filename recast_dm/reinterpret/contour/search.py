@@ -123,12 +123,12 @@ def rounds(
     for count in itertools.count(1):
         points = tuple(state.grid.points[n] for n in numbers)
         state.take(numbers, search(replace(state.grid, points=points, refused=()), place / f"{count:03d}"))
-        believed = _believed(plane, state, trend)
+        believed = _believed(plane, state, trend, STEERING)
         uncertainty = _uncertainty(plane, state, believed)
         numbers = _next(plane, state, candidates, believed, min(ROUND, target.budget - len(state.tried)))
         _tell(observer, state, uncertainty)
         if not numbers or (uncertainty is not None and uncertainty <= target.uncertainty):
-            return _document(plane, state, believed, uncertainty, target)
+            return _document(plane, state, _believed(plane, state, trend, tuple(_QUANTITIES)), uncertainty, target)
     raise AssertionError  # pragma: no cover  # the rounds end
 
 
@@ -147,8 +147,10 @@ def _next(plane: Plane, state: _State, candidates: Array, believed: Sequence[Sur
     return [int(left[n]) for n in choice.spread(plane, candidates[left], count)] if len(left) else []
 
 
-def _believed(plane: Plane, state: _State, trend: Callable[[Array], Array]) -> list[Surrogate]:
-    """Surrogates of the observed limit, and of the expected one with its -1 and +1 sigma."""
+def _believed(
+    plane: Plane, state: _State, trend: Callable[[Array], Array], quantities: Sequence[str]
+) -> list[Surrogate]:
+    """A surrogate of each quantity; none while there are too few limits."""
     import numpy as np
 
     done = [(each.point.parameters, each.limit) for each in state.answers if each.point and each.limit]
@@ -157,7 +159,8 @@ def _believed(plane: Plane, state: _State, trend: Callable[[Array], Array]) -> l
     places = places_of([point for point, _ in done], plane.axes)
     errors = np.array([uncertainties.of_one_point(limit) for _, limit in done])
     return [
-        fit(plane, places, np.log([value(limit) for _, limit in done]), errors, trend) for value in _QUANTITIES.values()
+        fit(plane, places, np.log([_QUANTITIES[name](limit) for _, limit in done]), errors, trend)
+        for name in quantities
     ]
 
 
@@ -172,12 +175,15 @@ _QUANTITIES: Mapping[str, Callable[[Limit], float]] = {
     "expected_plus_1": _expected(3),
 }
 
+STEERING = ("observed", "expected")
+"""Whose lines the search is for; those of the others come out on the way."""
+
 
 def _uncertainty(plane: Plane, state: _State, believed: Sequence[Surrogate]) -> float | None:
     """That of the observed and the expected line, whichever is larger."""
     found = [
         width
-        for each in believed[:2]
+        for each in believed
         if (width := lines.relative_width(_mesh(plane, state, each, lines.COARSE), each)) is not None
     ]
     return max(found) if found else None
