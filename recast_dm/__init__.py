@@ -7,6 +7,8 @@ are loaded when they are first used, so that importing this package costs nothin
 __version__ = "0.1.0"
 __all__ = [
     "Limit",
+    "Plane",
+    "Planes",
     "Preserved",
     "Run",
     "Scan",
@@ -19,6 +21,7 @@ __all__ = [
     "limits",
     "load",
     "models",
+    "planes",
     "read",
     "rerun",
     "rescale",
@@ -27,7 +30,7 @@ __all__ = [
     "scan",
     "verify",
 ]
-"""`export` and `report` are missing: these are packages. Results have them as methods, `recast_dm.api` as functions."""
+"""`curves`, `export` and `report` are missing: these are packages. `recast_dm.api` has them, and results as methods."""
 
 
 def __getattr__(name: str) -> object:

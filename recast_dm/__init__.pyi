@@ -1,5 +1,7 @@
 # What type checkers and editors see: `__init__.py` loads these names when they are first used.
 from recast_dm.api import Limit as Limit
+from recast_dm.api import Plane as Plane
+from recast_dm.api import Planes as Planes
 from recast_dm.api import Preserved as Preserved
 from recast_dm.api import Run as Run
 from recast_dm.api import Scan as Scan
@@ -11,6 +13,7 @@ from recast_dm.api import contour as contour
 from recast_dm.api import limits as limits
 from recast_dm.api import load as load
 from recast_dm.api import models as models
+from recast_dm.api import planes as planes
 from recast_dm.api import read as read
 from recast_dm.api import rerun as rerun
 from recast_dm.api import rescale as rescale

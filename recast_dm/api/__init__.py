@@ -16,10 +16,13 @@ from recast_dm.api.reading import limits, models, read, rescale, save
 from recast_dm.api.results import Limit, Run, Scan
 from recast_dm.api.running import closure, contour, rerun, run, scan
 from recast_dm.api.settings import Settings
+from recast_dm.api.standing import Plane, Planes, curves, planes
 from recast_dm.api.writing import export, report
 
 __all__ = [
     "Limit",
+    "Plane",
+    "Planes",
     "Preserved",
     "Run",
     "Scan",
@@ -28,10 +31,12 @@ __all__ = [
     "capture",
     "closure",
     "contour",
+    "curves",
     "export",
     "limits",
     "load",
     "models",
+    "planes",
     "read",
     "report",
     "rerun",

@@ -48,7 +48,7 @@ def submitted(what: Limit | Scan) -> scans.Scan:
 
 def report(what: Document | Preserved, output: str | Path) -> Path:
     """Writes one self-contained HTML file about a result or a capsule: no network, no script, under 5 MB."""
-    store.write_atomic(Path(output), pages.write(_material(what)).encode())
+    store.write_atomic(Path(output), pages.write(_material(what)).html.encode())
     return Path(output)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ class TestImporting:
         for name in recast_dm.__all__:
             assert getattr(recast_dm, name) is not None
             assert name in dir(recast_dm)
-        assert set(recast_dm.__all__) - {"__version__"} == set(api.__all__) - {"export", "report"}
+        assert set(recast_dm.__all__) - {"__version__"} == set(api.__all__) - {"curves", "export", "report"}
 
     def test_what_type_checkers_see_is_what_there_is(self):
         stub = Path(recast_dm.__file__).with_suffix(".pyi").read_text()
@@ -299,6 +300,29 @@ class TestResults:
             recast_dm.read(tmp_path / "plan.json")
         with pytest.raises(UsageError, match="is no result"):
             of_document({"schema": "recast-dm/plan/1"})
+
+
+class TestPlanes:
+    def test_of_a_scan(self, fake, kept):
+        found = recast_dm.planes(kept)
+        assert {"SD-p", "SD-n"} <= set(found)
+        assert "SI" in found.absent
+        assert found["SD-p"]["curves"]
+        assert found["SD-p"].plot().axes
+        assert list(recast_dm.planes(recast_dm.read(kept), "SD-n")) == ["SD-n"]
+
+    def test_of_what_has_none(self, fake, kept, toy_directory):
+        limit = recast_dm.rerun(toy_directory, "spin1-axial", m_med=1000, m_dm=1)
+        with pytest.raises(UsageError, match="is no scan"):
+            recast_dm.planes(limit.directory)
+
+    def test_curves_of_the_user_are_among_them(self, fake, tmp_path, monkeypatch):
+        shipped = set(api.curves())
+        monkeypatch.setenv("RECAST_DM_CURVES", str(tmp_path / "curves.json"))
+        mine = replace(api.curves()["lz-2024-si"], name="mine")
+        kept = {**mine.document(), "source": "mine.csv", "added": "2026-01-01T00:00:00+00:00"}
+        (tmp_path / "curves.json").write_text(json.dumps({"schema": "recast-dm/curves/1", "curves": [kept]}))
+        assert set(api.curves()) - shipped == {"mine"}
 
 
 class TestModels:
