@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,12 @@ Quantity = Annotated[
     str | None,
     typer.Option(metavar="mu|sigma", help="What the limit is on.", show_default="sigma where the scan has it"),
 ]
+Relic = Annotated[
+    bool,
+    typer.Option(
+        "--relic/--no-relic", help="Draw the line of the observed density into a plane: it takes some seconds."
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="FILE.png|FILE.svg|FILE.pdf", show_default="<analysis>-<kind>.png"),
@@ -46,6 +53,7 @@ def plot(
     kind: Kind = None,
     at: At = None,
     quantity: Quantity = None,
+    relic: Relic = True,
     output: Output = None,
     json: options.Json = False,
 ) -> None:
@@ -70,7 +78,7 @@ def plot(
             raise UsageError(f"{subject} is no scan", hint="of a run there is only --kind spectrum")
         document = _spectrum(subject, output)
     else:
-        document = _scan(found, subject, kind, values(at), quantity, output)
+        document = _scan(found, subject, _Wanted(kind, values(at), quantity, relic), output)
     if json:
         view.document(document)
         return
@@ -97,13 +105,21 @@ def values(words: Iterable[str] | None) -> dict[str, float]:
     return found
 
 
-def _scan(
-    scan: Scan, source: str, kind: str | None, at: dict[str, float], quantity: Any, output: Path | None
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What of a scan is to be drawn."""
+
+    kind: str | None
+    at: dict[str, float]
+    quantity: Any
+    relic: bool
+
+
+def _scan(scan: Scan, source: str, wanted: _Wanted, output: Path | None) -> dict[str, Any]:
     from recast_dm.report import plots
     from recast_dm.report.plots import files
 
-    prepared = plots.prepare(scan, kind, at, quantity)
+    prepared = plots.prepare(scan, wanted.kind, wanted.at, wanted.quantity, relic=wanted.relic)
     drawn = {"schema": "recast-dm/plot/1", "source": source, "analysis": scan.document["analysis"]}
     drawn |= {"model": scan.model, **prepared.document()}
     place = output or Path(f"{file_name(str(scan.document['analysis']))}-{drawn['kind']}.png")

@@ -38,6 +38,7 @@ def report(
     subject: Subject = str(chosen.LATEST),
     output: Output = Path("report.html"),
     capsule: Capsule = None,
+    relic: plot.Relic = True,
     json: options.Json = False,
 ) -> None:
     """Write one HTML file that says all of a run, a scan or a capsule; it needs no network and no JavaScript.
@@ -54,7 +55,7 @@ def report(
     from recast_dm import store
     from recast_dm.report.html import report as reports
 
-    material = _material(subject, capsule)
+    material = replace(_material(subject, capsule), relic=relic)
     written = reports.write(material)
     data = written.html.encode()
     store.write_atomic(output, data)

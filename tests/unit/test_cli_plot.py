@@ -21,7 +21,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_plane_and_its_numbers(cli, here):
-    code, out, err = cli("plot", "scan.json", "-o", "deep/plane.svg", "--json")
+    code, out, err = cli("plot", "scan.json", "--no-relic", "-o", "deep/plane.svg", "--json")
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert schemas.problem("plot-1", document) is None

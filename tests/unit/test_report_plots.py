@@ -6,12 +6,14 @@ import math
 
 import pytest
 
+from recast_dm import signals
 from recast_dm.errors import UsageError
 from recast_dm.report import plots
 from recast_dm.report import scan as scans_
-from recast_dm.report.plots import boundaries, files, quantities
+from recast_dm.report.plots import boundaries, files, quantities, relic_line
 from recast_dm.report.plots.limit import LimitPlot
 from recast_dm.report.plots.plane import PlanePlot
+from recast_dm.signals import relic
 from tests import scans
 
 
@@ -116,6 +118,26 @@ def test_a_plane_needs_two_axes():
         prepared(scans.document(), "plane", {"m_dm": 1.0})
     with pytest.raises(UsageError, match="no plot of kind 'pie'"):
         prepared(scans.document(), "pie")
+
+
+def test_the_relic_line_is_where_the_density_is_the_observed_one(monkeypatch):
+    """On a coarse mesh, away from the resonance."""
+    for name, nodes in (("MEDIATORS", 3), ("RATIOS", (0.22, 0.3, 0.38)), ("RESONANT", ())):
+        monkeypatch.setattr(relic_line, name, nodes)
+    scan = scans_.of_document(scans.document(m_med=(900.0, 1000.0, 1100.0), m_dm=(200.0, 300.0, 450.0)))
+    (curve,) = relic_line.of(scan)
+    model = signals.find("spin1-axial")
+    for m_med, m_dm in curve.lines[0]:
+        point = model.point({**scan.at, "m_med": m_med, "m_dm": m_dm})
+        assert relic.omega_h2(model, point) == pytest.approx(0.12, rel=0.1)
+    plot = plots.prepare(scan, "plane", relic=True)
+    assert plot.curve("relic").lines == curve.lines
+    labels = [text.get_text() for text in plots.draw(plot).axes[0].get_legend().get_texts()]
+    assert any("relic density" in label for label in labels)
+
+
+def test_a_coupling_plane_has_no_relic_line():
+    assert relic_line.of(scans_.of_document(scans.couplings())) == ()
 
 
 def test_a_model_that_is_not_installed_has_no_boundaries():

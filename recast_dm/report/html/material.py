@@ -37,7 +37,7 @@ class Material:
     """Everything there is to report of; what is not there is None or empty, and its sections are left out.
 
     `limit` is a `recast-dm/limit/1` document or the part of one that is about the point. `records` are those of the
-    finished steps.
+    finished steps. `curves` are limits for the planes of a scan; `relic` asks for the line of the observed density.
     """
 
     kind: Literal["run", "scan", "capsule"]
@@ -55,6 +55,7 @@ class Material:
     images: tuple[Mapping[str, Any], ...] = ()
     captured: Mapping[str, Any] | None = None
     curves: tuple[Curve, ...] = ()
+    relic: bool = False
 
 
 def of_run(run: Run, known: Known) -> Material:

@@ -140,7 +140,7 @@ def _scan(material: Material) -> Iterator[Element]:
     scan = material.scan
     if scan is None:
         return
-    yield section("limits", "Limits", scans.figures(scan))
+    yield section("limits", "Limits", scans.figures(scan, relic=material.relic))
     yield section("planes", "Direct and indirect detection", scans.planes(scan, material.curves))
     yield section("closure", "Closure", limits.closure(scan.document["closure"]))
     yield section("uncertainties", "Uncertainties", scans.uncertainties(scan))

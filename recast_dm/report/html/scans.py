@@ -69,11 +69,11 @@ def _reach(scan: Scan) -> tuple[str, ...]:
     return (f"\u03bc = 1 along {plot.axis}{where}: {'; '.join(found)}.",) if found else ()
 
 
-def figures(scan: Scan) -> Child:
-    """The plane, where there is one, and the limit along the first axis."""
+def figures(scan: Scan, *, relic: bool = False) -> Child:
+    """The plane, where there is one (`relic`: with the line of the observed density), and the limit along an axis."""
     drawn: list[Child] = []
     if len(scan.axes) == 2:
-        plane = plots.prepare(scan, "plane")
+        plane = plots.prepare(scan, "plane", relic=relic)
         drawn.append(picture(plots.draw(plane), "Exclusion in the plane", f"Contours: {plane.document()['method']}."))
     if scan.axes and scan.done:
         limit = plots.prepare(scan, "limit")

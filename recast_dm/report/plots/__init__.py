@@ -20,15 +20,23 @@ KINDS: tuple[Kind, ...] = ("limit", "plane", "coupling")
 
 
 def prepare(
-    scan: Scan, kind: str | None = None, at: Mapping[str, float] | None = None, quantity: Quantity | None = None
+    scan: Scan,
+    kind: str | None = None,
+    at: Mapping[str, float] | None = None,
+    quantity: Quantity | None = None,
+    *,
+    relic: bool = False,
 ) -> LimitPlot | PlanePlot:
-    """What there is to draw of a scan. Without a kind: a plane where two parameters vary, else a limit."""
+    """What there is to draw of a scan. Without a kind: a plane where two parameters vary, else a limit.
+
+    `relic` puts the line of the observed dark-matter density into planes, which takes some seconds.
+    """
     if kind is None:
         kind = "plane" if len(scan.cut(at or {}).axes) == 2 else "limit"
     if kind == "limit":
         return limit.prepare(scan, at, quantity)
     if kind in ("plane", "coupling"):
-        return plane.prepare(scan, at, coupling=kind == "coupling")
+        return plane.prepare(scan, at, coupling=kind == "coupling", relic=relic)
     raise UsageError(f"there is no plot of kind {kind!r}", hint=f"kinds: {', '.join(KINDS)}")
 
 
@@ -39,6 +47,12 @@ def draw(prepared: LimitPlot | PlanePlot) -> Any:
     return draw_limit.draw(prepared) if isinstance(prepared, LimitPlot) else draw_plane.draw(prepared)
 
 
-def figure(document: Mapping[str, Any], kind: str | None = None, at: Mapping[str, float] | None = None) -> Any:
-    """The matplotlib figure of a scan document. Raises UsageError and IntegrityError."""
-    return draw(prepare(scans.of_document(document), kind, at))
+def figure(
+    document: Mapping[str, Any],
+    kind: str | None = None,
+    at: Mapping[str, float] | None = None,
+    *,
+    relic: bool = False,
+) -> Any:
+    """The matplotlib figure of a scan document, as `prepare` has it. Raises UsageError and IntegrityError."""
+    return draw(prepare(scans.of_document(document), kind, at, relic=relic))

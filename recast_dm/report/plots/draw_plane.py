@@ -21,6 +21,8 @@ _LINES: dict[str, dict[str, Any]] = {
     "expected, low": {"color": style.EXPECTED, "lw": 0.8},
     "expected, high": {"color": style.EXPECTED, "lw": 0.8},
 }
+ROOM = 0.6
+"""Room above the plane for words, as a part of its height."""
 _LABELS = {
     "expected -1 sigma": r"expected $\pm 1\sigma$",
     "expected +1 sigma": r"expected $\pm 1\sigma$",
@@ -28,6 +30,10 @@ _LABELS = {
     "observed, high": "uncertainty of the line",
     "expected, low": "uncertainty of the line",
     "expected, high": "uncertainty of the line",
+}
+_SET = {
+    "2 m_dm = m_med": r"$2\,m_\mathrm{DM} = m_\mathrm{med}$",
+    "relic density: Omega h^2 = 0.12": r"relic density, $\Omega h^2 = 0.12$",
 }
 _BOUNDARIES: dict[str, dict[str, Any]] = {
     "unitarity-dm": {"color": "#7a7a7a", "ls": "-."},
@@ -52,12 +58,12 @@ def draw(plot: PlanePlot) -> Any:
         axes.set_ylabel(quantities.axis(plot.y))
         style.label(axes, plot.scan.document)
         style.corner(axes, style.about(plot.scan), plot.notes)
-        style.legend(axes, fontsize=11)
+        style.legend(axes, fontsize=10.5)
     return figure
 
 
 def _text(text: str) -> str:
-    return r"$2\,m_\mathrm{DM} = m_\mathrm{med}$" if text == "2 m_dm = m_med" else text
+    return _SET.get(text, quantities.plain(text))
 
 
 def _lines(axes: Any, lines: Sequence[Line], label: str, **look: Any) -> None:
@@ -133,6 +139,6 @@ def _ends(axes: Any, plot: PlanePlot) -> None:
     axes.set_xlim(xs[0], xs[-1])
     if plot.log_y:
         axes.set_yscale("log")
-        axes.set_ylim(ys[0], ys[-1] * (ys[-1] / ys[0]) ** 0.45)
+        axes.set_ylim(ys[0], ys[-1] * (ys[-1] / ys[0]) ** ROOM)
     else:
-        axes.set_ylim(ys[0], ys[-1] + 0.45 * (ys[-1] - ys[0]))
+        axes.set_ylim(ys[0], ys[-1] + ROOM * (ys[-1] - ys[0]))

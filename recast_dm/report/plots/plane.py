@@ -9,7 +9,7 @@ from typing import Any
 from recast_dm.errors import UsageError
 from recast_dm.report import contours
 from recast_dm.report.contours import Curve, Field, Line
-from recast_dm.report.plots import boundaries
+from recast_dm.report.plots import boundaries, relic_line
 from recast_dm.report.plots.quantities import COUPLINGS
 from recast_dm.report.scan import Row, Scan
 
@@ -63,10 +63,13 @@ def _place(row: Row, plot: PlanePlot) -> tuple[float, float]:
     return row.parameters[plot.x], row.parameters[plot.y]
 
 
-def prepare(scan: Scan, at: Mapping[str, float] | None = None, *, coupling: bool = False) -> PlanePlot:
+def prepare(
+    scan: Scan, at: Mapping[str, float] | None = None, *, coupling: bool = False, relic: bool = False
+) -> PlanePlot:
     """The plane of a scan with two axes, or of a slice that leaves two. Raises UsageError.
 
-    With `coupling`, one of the axes has to be a coupling.
+    With `coupling`, one of the axes has to be a coupling. `relic` adds the line of the observed density, which takes
+    some seconds.
     """
     cut = scan.cut(at or {})
     x, y = _axes(cut, coupling)
@@ -80,7 +83,7 @@ def prepare(scan: Scan, at: Mapping[str, float] | None = None, *, coupling: bool
         y=y,
         curves=tuple(lines),
         excluded=mesh.regions() if mesh else (),
-        boundaries=boundaries.of(cut, x, y),
+        boundaries=(*boundaries.of(cut, x, y), *relic_line.of(cut)) if relic else boundaries.of(cut, x, y),
         method=str(found["method"]) if found else "linear in log mu between the points",
         mesh=len(cut.rows) == len(cut.axes[x]) * len(cut.axes[y]),
         log_y=log_y,
