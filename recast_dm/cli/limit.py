@@ -57,7 +57,7 @@ def _head(result: Result) -> list[str]:
 def _limit(result: Result) -> list[str]:
     limit = result.limit
     if limit is None:
-        return ["", f"NOT COVERED: {result.answer.reason}"] if result.answer else []
+        return ["", f"NOT COVERED: {result.answer.reason}"] if result.answer else _verdict(result)
     rows = [
         ("", "observed", "expected", "-1 sigma", "+1 sigma", "-2 sigma", "+2 sigma"),
         ("CLs (mu=1)", number(limit.cls_obs), *_band(limit.cls_exp)),
@@ -78,6 +78,16 @@ def _limit(result: Result) -> list[str]:
         *_corrected(result),
         *_uncertainties(limit),
     ]
+
+
+def _verdict(result: Result) -> list[str]:
+    """What limit curves say of the point."""
+    if result.verdict is None:
+        return []
+    from recast_dm.curves.verdict import HEAD
+
+    rows = result.verdict.rows()
+    return ["", result.verdict.sentence, *(["", columns(rows, head=HEAD)] if rows else []), *result.verdict.remarks()]
 
 
 def _corrected(result: Result) -> list[str]:

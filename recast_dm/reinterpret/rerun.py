@@ -9,6 +9,8 @@ from typing import Any
 
 from recast_dm import signals, store
 from recast_dm.backends import Backend, Work
+from recast_dm.curves.verdict import Verdict
+from recast_dm.curves.verdict import read as read_verdict
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.engine.rundir import Record, plain, result_file
@@ -27,6 +29,8 @@ LIMIT_RESULT = "limit"
 """The entry of recast.yml's `results` that holds a limit stage's document."""
 
 
+VERDICT_RESULT = "verdict"
+"""The entry that holds a verdict of limit curves, in an analysis that is made of such."""
 RESULT = "result.json"
 """The document of a run, kept in its directory."""
 
@@ -40,6 +44,7 @@ class Result:
     answer: Answer | None
     point: Point | None
     overrides: Mapping[str, Any]
+    verdict: Verdict | None = None
 
     @property
     def limit(self) -> Limit | None:
@@ -68,7 +73,9 @@ class Result:
         if self.answer is None:
             results = {name: str(self.file(path)) for name, path in self.subject.results.items()}
             published = {str(record.step): plain(record.published) for record in self.finished.records}
-            return {"schema": "recast-dm/run-result/1", **common, "results": results, "published": published, **rest}
+            verdict = self.verdict.document() if self.verdict else None
+            made = {"results": results, "published": published, "verdict": verdict}
+            return {"schema": "recast-dm/run-result/1", **common, **made, **rest}
         found = self.answer.document()
         shown = {**self.subject.shown(), "order": self._order}
         return {
@@ -190,7 +197,19 @@ def _execute(
     _demand_results(subject, finished)
     found = answer(subject, point, Outputs(finished.directory), k_factor)
     overrides = {**subject.overrides, **overrides}
-    return Result(subject=subject, point=point, finished=finished, answer=found, overrides=overrides)
+    return Result(
+        subject=subject,
+        point=point,
+        finished=finished,
+        answer=found,
+        overrides=overrides,
+        verdict=_verdict(subject, finished.directory) if point else None,
+    )
+
+
+def _verdict(subject: Subject, directory: Path) -> Verdict | None:
+    relpath = subject.results.get(VERDICT_RESULT)
+    return read_verdict(result_file(directory, relpath)) if relpath else None
 
 
 def answer(subject: Subject, point: Point | None, outputs: Outputs, k_factor: Choice | None = None) -> Answer | None:
