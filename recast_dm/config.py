@@ -29,6 +29,8 @@ class Config:
     """Directories with entries of RECAST's catalogue."""
     curves: Path = Path("curves.json")
     """The user's own limit curves."""
+    models: Path = Path("models")
+    """The directory of the user's own signal models."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -48,8 +50,18 @@ class Config:
         catalogue = Path(env.get("RECAST_DM_CATALOGUE") or Path(config_home) / "recast-dm" / "catalogue.json")
         recast = tuple(Path(each).absolute() for each in env.get(RECAST_CATALOGUES, "").split(":") if each)
         curves = Path(env.get("RECAST_DM_CURVES") or Path(config_home) / "recast-dm" / "curves.json")
+        models = Path(env.get("RECAST_DM_MODELS") or Path(config_home) / "recast-dm" / "models")
         runtime = env.get("RECAST_DM_RUNTIME") or "auto"
-        return cls(cache_dir.absolute(), runtime, processors(), tokens, catalogue.absolute(), recast, curves.absolute())
+        return cls(
+            cache_dir.absolute(),
+            runtime,
+            processors(),
+            tokens,
+            catalogue.absolute(),
+            recast,
+            curves.absolute(),
+            models.absolute(),
+        )
 
 
 def environment() -> dict[str, str]:

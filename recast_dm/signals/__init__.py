@@ -15,10 +15,10 @@ A model turns a few numbers into a `Point`, and a point into everything an analy
 32
 
 Models are found by entry points of the group `recast_dm.signal_models`, each naming an object that is a
-`SignalModel`. Everything here is pure: no generator, no numpy, no I/O beyond the list of installed packages.
+`SignalModel`, and in the user's own directory (`declared`). Everything else here is pure: no generator, and no I/O.
 """
 
-from recast_dm.signals.found import GROUP, find, names
+from recast_dm.signals.found import GROUP, find, names, origin, read, resolved
 from recast_dm.signals.model import Finding, PartialWidth, SignalModel, Widths
 from recast_dm.signals.point import Point
 from recast_dm.signals.record import (
@@ -55,4 +55,7 @@ __all__ = [
     "Widths",
     "find",
     "names",
+    "origin",
+    "read",
+    "resolved",
 ]

@@ -1,25 +1,49 @@
-"""Which signal models are installed: entry points of the group `recast_dm.signal_models`."""
+"""Which signal models there are: entry points of the group `recast_dm.signal_models`, and the user's own files."""
 
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
-from recast_dm.errors import ToolMissing, UsageError
+from recast_dm.config import Config
+from recast_dm.errors import SpecError, ToolMissing, UsageError
+from recast_dm.signals.declared import kept
+from recast_dm.signals.declared.derived import Derived
 from recast_dm.signals.model import SignalModel
+from recast_dm.signals.point import Point
 from recast_dm.signals.text import close_to
 
 GROUP = "recast_dm.signal_models"
 
 
 def names() -> tuple[str, ...]:
-    """The names of the installed models, sorted."""
-    return tuple(sorted(_known()))
+    """The names of the installed models and the user's own, sorted."""
+    return tuple(sorted({*_known(), *kept.names(own_directory())}))
+
+
+def own_directory() -> Path:
+    """Where the user's own models lie: RECAST_DM_MODELS, or the directory of the user's settings."""
+    return Config.from_environment().models
+
+
+def origin(name: str) -> str:
+    """Where a model comes from: the package that it is installed with, or the user's file.
+
+    >>> origin("spin1-axial")
+    'recast-dm'
+    """
+    known = _known()
+    if name in known:
+        package = known[name].dist
+        return package.name if package else "an unknown package"
+    return str(kept.file(own_directory(), name) or "")
 
 
 def find(name: str) -> SignalModel:
     """The model of that name.
 
-    Raises UsageError for an unknown name, ToolMissing when the package that provides it is broken.
+    Raises UsageError for an unknown name, ToolMissing when the package that provides it is broken, SpecError when
+    the user's file of it is.
 
     >>> find("spin1-axail")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -28,11 +52,44 @@ def find(name: str) -> SignalModel:
     """
     known = _known()
     if name not in known:
-        choices = tuple(sorted(known))
+        if own := kept.file(own_directory(), name):
+            return _named(read(own), name, own)
+        choices = names()
         close = close_to(name, choices)
         hint = f"did you mean {close!r}? " if close else ""
         raise UsageError(f"there is no signal model {name!r}", hint=f"{hint}known here: {', '.join(choices) or 'none'}")
     return _loaded(known[name])
+
+
+def read(path: Path) -> SignalModel:
+    """The model in a user's file, based on an installed one. Raises SpecError."""
+    from recast_dm.signals.declared import reading  # schemas and yaml, only where there is such a file
+
+    return reading.read(path, installed)
+
+
+def _named(model: SignalModel, name: str, file: Path) -> SignalModel:
+    if model.record.name != name:
+        raise SpecError(f"{file} holds a model called {model.record.name}", hint="add it with `recast-dm models add`")
+    return model
+
+
+def installed(name: str) -> SignalModel:
+    """The installed model of that name: what a user's model can be based on. Raises UsageError, ToolMissing."""
+    known = _known()
+    if name not in known:
+        close = close_to(name, tuple(known))
+        hint = f"did you mean {close!r}? " if close else ""
+        raise UsageError(
+            f"there is no signal model {name!r} to base another on",
+            hint=f"{hint}known here: {', '.join(sorted(known))}",
+        )
+    return _loaded(known[name])
+
+
+def resolved(model: SignalModel, point: Point) -> tuple[SignalModel, Point]:
+    """The model and point that a user's model stands for; any other model and its point as they are."""
+    return (model.base, model.of_base(point)) if isinstance(model, Derived) else (model, point)
 
 
 def _known() -> dict[str, EntryPoint]:

@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from recast_dm.errors import Location, SpecError, UsageError
 from recast_dm.signals.alphas import alpha_s
+from recast_dm.signals.found import find as find_model
+from recast_dm.signals.found import resolved
 from recast_dm.signals.point import Point
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ class DrellYan:
     source: str = SOURCE
 
     def at(self, point: Point) -> float | None:
-        return drell_yan(point["m_med"]) if point.model in DRELL_YAN_MODELS else None
+        _, base = resolved(find_model(point.model), point)
+        return drell_yan(base["m_med"]) if base.model in DRELL_YAN_MODELS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +99,11 @@ class Table:
     model: str | None = None
 
     def at(self, point: Point) -> float | None:
-        mass = point.parameters().get("m_med")
-        if mass is None or self.model not in (None, point.model):
+        if self.model not in (None, point.model):
+            return None
+        _, base = resolved(find_model(point.model), point)
+        mass = base.parameters().get("m_med")
+        if mass is None:
             return None
         for (low, below), (high, above) in pairwise(self.rows):
             if low <= mass <= high:

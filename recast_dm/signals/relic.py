@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from recast_dm.signals import pair_annihilation, plasma
 from recast_dm.signals.constants import QUARKS
+from recast_dm.signals.found import resolved
 from recast_dm.signals.model import SignalModel
 from recast_dm.signals.point import Point
 
@@ -50,6 +51,7 @@ def omega_h2(model: SignalModel, point: Point) -> float | None:
     >>> round(omega_h2(vector, vector.point({"m_med": 1000, "m_dm": 200})), 4)
     0.0242
     """
+    model, point = resolved(model, point)
     sigma = cross_section(model, point)
     if sigma is None or point["m_dm"] >= point["m_med"]:
         return None

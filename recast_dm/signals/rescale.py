@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recast_dm.errors import UsageError
+from recast_dm.signals.found import resolved
 from recast_dm.signals.model import Finding, SignalModel
 from recast_dm.signals.point import Point
 from recast_dm.signals.resonance import NARROW
@@ -59,6 +60,8 @@ def rescaled(old_model: SignalModel, old: Point, new_model: SignalModel, new: Po
     >>> round(rescaled(axial, one, axial, other).factor, 2)
     3.51
     """
+    old_model, old = resolved(old_model, old)
+    new_model, new = resolved(new_model, new)
     if new_model.record.family != old_model.record.family:
         raise UsageError(
             f"{old_model.record.name} and {new_model.record.name} are of different families",
