@@ -13,6 +13,7 @@ import shutil
 import stat
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -27,6 +28,9 @@ from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.engine.starting import Prepared, Start
 from recast_dm.errors import Interrupted, RecastError, StepFailed
 from recast_dm.runtimes import Job, Outcome
+
+WRITERS = 4
+"""Steps of a batch that are kept at once: most of that is waiting for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,8 @@ class Together:
             outcome = self._starter.run(runtime, job, lambda: self._begun(done), lambda _: self._said(done))
             done.settle()
             self._warn(done, job, outcome)
-            return [self._ended(done, member, outcome) for member in done.members]
+            with ThreadPoolExecutor(WRITERS, thread_name_prefix="batch") as pool:
+                return list(pool.map(lambda member: self._ended(done, member, outcome), done.members))
         finally:
             for member in done.members:
                 _forget(done, member)
