@@ -31,6 +31,8 @@ LEAST = 8
 GAP = 2
 MANY = 20
 """Kept or cached steps in a row of which each gets a line; what comes after them is counted."""
+SHOWN = 5
+"""Running steps that a sign of life names."""
 PATIENCE = 0.1
 """Seconds between two looks at whether a run that asks somebody is to stop."""
 TITLES = ("done", "cached", "running", "failed", "elapsed")
@@ -224,7 +226,7 @@ class Lines:
             case events.ImagesLoading():
                 text = _loading(event)
             case events.StepStarted():
-                text = f"  running   {event.step}  {f'in {event.image}' if event.image else 'on this machine'}"
+                text = _started(event)
             case events.StepFinished():
                 text = f"  {_HOW[event.how]:<9} {event.step}  {event.seconds:.1f} s  [{self._state.totals()}]"
             case events.StepEnded():
@@ -250,12 +252,21 @@ class Lines:
                     f"{step} {now - since:.0f} s" + (f" ({said[:60]})" if (said := self._state.last_line(step)) else "")
                     for step, since in self._state.running()
                 ]
+                running[SHOWN:] = [f"and {len(running) - SHOWN} more"] if len(running) > SHOWN else []
                 counted = self._state.counted()
                 if not running and counted != before:
                     running = [counted]
                 before = counted
                 if running:
                     view.say(f"  ...       {', '.join(running)}")
+
+
+def _started(event: events.StepStarted) -> str:
+    """One line for each start, also of one that does many steps; they are told in turn."""
+    place, size = event.batch
+    more = f" and {size - 1} more together" if size > 1 else ""
+    where = f"in {event.image}" if event.image else "on this machine"
+    return f"  running   {event.step}{more}  {where}" if place == 0 else ""
 
 
 class Live:

@@ -258,3 +258,30 @@ class TestCounting:
         live = progress.Live()
         live.count("packing", 10)
         assert str(live._draw().renderables[-1]).endswith(" s, packing: 10 B")
+
+
+class TestBatches:
+    """Fifty steps in one start are as easy to read as one."""
+
+    def test_lines_name_the_start_once_and_the_sign_of_life_a_few(self, capsys, monkeypatch):
+        monkeypatch.setattr(progress, "HEARTBEAT", 0.02)
+        said = ""
+        with progress.Lines() as lines:
+            for n in range(50):
+                lines(events.StepStarted(StepId("fit", n), "image:1", Path("log"), (n, 50)))
+            lines(events.StepSaid(StepId("fit", 3), "4 of 50 done together"))
+            while "and 45 more" not in said:
+                time.sleep(0.01)
+                said += capsys.readouterr().err
+        first, beat, *_ = said.splitlines()
+        assert first == "  running   fit/0 and 49 more together  in image:1"
+        assert re.fullmatch(r"  \.\.\.       (fit/\d 0 s( \(4 of 50 done together\))?, ){5}and 45 more", beat)
+
+    def test_the_table_counts_them_and_says_how_far_they_are(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "120")
+        live = progress.Live()
+        for n in range(50):
+            live(events.StepStarted(StepId("fit", n), "image:1", Path("log"), (n, 50)))
+        live(events.StepSaid(StepId("fit", 3), "4 of 50 done together"))
+        row = str(live._draw().renderables[1])
+        assert row.split() == ["fit", "0/0", "50", "0", "s", "4", "of", "50", "done", "together"]
