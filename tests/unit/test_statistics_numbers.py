@@ -28,7 +28,7 @@ from recast_dm.statistics import asymptotic, check, covariance, found, gaussian,
 from recast_dm.statistics.asymptotic import Test as Fits
 from recast_dm.statistics.fake import FakeLikelihood
 from recast_dm.statistics.workspace import Model
-from tests.soak import statistics as campaign
+from tests.soak import models as campaign
 
 GOLDEN = {
     1000: (0.166, 0.0910),
