@@ -10,7 +10,7 @@ from typing import Any
 
 from recast_dm import schemas
 from recast_dm.errors import SpecError, UsageError
-from recast_dm.model import Policy, Workflow
+from recast_dm.model import Command, Policy, Workflow
 from recast_dm.spec import reference, refs, remote, text, yadage
 from recast_dm.spec.quantity import quantity
 from recast_dm.spec.reference import Rule
@@ -212,6 +212,8 @@ def _analysis(
     workflow_path, resolved = _workflow(directory, root, document, workflow, fetch)
     loaded = yadage.parse_workflow(resolved, raw_stages=frozenset(relaxations))
     _check_stages(loaded, root, document)
+    policies = _policies(document.get("steps", {}), root)
+    _check_batches(loaded, root, policies)
     name, example = _example(document["example_inputs"], wanted)
     located = tuple(Located(**each) for each in document.get("inputs", []))
     return Analysis(
@@ -238,7 +240,7 @@ def _analysis(
         ),
         inputs=located,
         relaxations=relaxations,
-        policies=_policies(document.get("steps", {}), root),
+        policies=policies,
         references=metadata.get("references", {}),
         authors=tuple(_author(author) for author in metadata.get("authors", [])),
         license=metadata.get("license"),
@@ -354,4 +356,18 @@ def _check_stages(workflow: Workflow, root: text.Node, document: Mapping[str, An
                 f"the workflow has no stage {stage!r}",
                 where=root.at(path).where,
                 hint=did_you_mean(stage, names),
+            )
+
+
+def _check_batches(workflow: Workflow, root: text.Node, policies: Mapping[str, Policy]) -> None:
+    """A program that takes batches is what its stage's command begins with: otherwise nothing would ever be shared."""
+    for name, words in ((name, policy.batch) for name, policy in policies.items() if policy.batch):
+        specs = [spec for stage, spec in workflow.step_specs() if stage == name]
+        begun = [spec.process.cmd.text.split() for spec in specs if isinstance(spec.process, Command)]
+        if not any(command[: len(words)] == list(words) for command in begun):
+            said = f"it begins: {' '.join(begun[0][:4])}" if begun else "only string-interpolated-cmd takes batches"
+            raise SpecError(
+                f"the command of the stage {name!r} does not begin with {' '.join(words)!r}",
+                where=root.at(("steps", name, "batch")).where,
+                hint=said,
             )

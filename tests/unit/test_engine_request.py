@@ -23,13 +23,14 @@ policies = st.builds(
     timeout=st.none() | st.floats(1, 5),
     cpus=st.none() | st.floats(0.5, 2),
     memory=st.none() | st.integers(1, 5),
+    batch=st.none() | st.tuples(st.sampled_from(["a", "b"])),
 )
 
 
 @given(policies, policies, policies)
 def test_the_nearer_policy_counts_and_leaves_the_rest_to_the_wider(one, two, three):
     both = one.over(two)
-    for name in ("retries", "timeout", "cpus", "memory"):
+    for name in ("retries", "timeout", "cpus", "memory", "batch"):
         near, wide = getattr(one, name), getattr(two, name)
         assert getattr(both, name) == (wide if near is None else near)
     assert one.over(two).over(three) == one.over(two.over(three))

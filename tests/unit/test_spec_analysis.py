@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recast_dm.errors import Location, SpecError
+from recast_dm.model import Policy
 from recast_dm.spec import analysis
 from recast_dm.spec.reference import Rule
 
@@ -70,6 +71,10 @@ def test_the_toy_analysis(toy):
         ("quantity: mu_upper_obs", "quantity: mu", "'mu' is not one of", (30, 15)),
         ("closure:", "steps: {cuont: {compat: raw}}\nclosure:", "the workflow has no stage 'cuont'", (27, 16)),
         ("closure:", "steps: {count: {compat: rwa}}\nclosure:", "'raw'", (27, 25)),
+        ("closure:", "steps: {count: {batch: a; b}}\nclosure:", "a shell would do more with", (27, 24)),
+        ("closure:", "steps: {count: {batch: ''}}\nclosure:", "'' should be non-empty", (27, 24)),
+        ("closure:", "steps: {count: {batch: python}}\nclosure:", "does not begin with 'python'", (27, 24)),
+        ("closure:", "steps: {limit: {batch: python3}}\nclosure:", "does not begin with 'python3'", (27, 24)),
         ("metadata:", "metadata: {", "not valid YAML", (5, 10)),
     ],
 )
@@ -105,6 +110,11 @@ def test_a_relaxation_reaches_the_stage_it_names_and_no_other(toy):
     assert analysis.load(toy).relaxations == {"count": ("compat: raw",)}
     change(toy, "python3 {program} limit", "python3 `echo {program}` limit", "steps.yml")
     assert "after a backquote" in refusal(toy).message
+
+
+def test_a_program_of_batches_reaches_the_stage_it_names(toy):
+    change(toy, "closure:", "steps: {count: {batch: python3, retries: 2}}\nclosure:")
+    assert analysis.load(toy).policies == {"count": Policy(retries=2, batch=("python3",))}
 
 
 def test_a_statistics_stage_must_exist(toy):
