@@ -2,6 +2,7 @@
 
     python3 make.py axial     OUT.lhe    EVENTS SEED    Z' of 2 TeV (A1 benchmark, m_dm = 1 GeV), no jet
     python3 make.py axial     OUT.hepmc  EVENTS SEED    the same, showered and hadronised, HepMC 3
+    python3 make.py slices    OUT.hepmc  EVENTS SEED    the same above 150 GeV of recoil, weighted by slice
     python3 make.py zjets     OUT.lhe    EVENTS SEED    Z (to neutrinos) with 0 or 1 hard jet above 30 GeV, for MLM
     python3 make.py zjets-kt  OUT.lhe    EVENTS SEED    the same, for CKKW-L
     python3 make.py z1jet     OUT.lhe    EVENTS SEED    Z with one hard jet above 150 GeV
@@ -150,11 +151,31 @@ def showered_events(events, seed):
     return found, info.sigmaGen() * 1e9, info.sigmaErr() * 1e9
 
 
-def hepmc_text(found, sigma, error):
+def sliced_events(events, seed):
+    """As `showered_events`, but with the veto and the slices of the analysis: particles, weights, cross-section.
+
+    The cross-section is that of recoils above 150 GeV; the weights of slices are in units of their mean.
+    """
+    slices = generate.RecoilSlices(edges_gev=generate.SLICE_EDGES_GEV, events=events)
+    hook = generate.recoil_slices_hook(slices, AXIAL.recoil_id)
+    pythia = generate.start_pythia(AXIAL, seed, hook)
+    found = []
+    while len(found) < events:
+        if pythia.next():
+            found.append([(p.id(), p.px(), p.py(), p.pz(), p.e(), p.m()) for p in pythia.event if p.isFinal()])
+    info = pythia.infoPython()
+    sigma, error = generate.total_cross_section_pb(info)
+    seen = sum(slices.seen)
+    of_slice = [s / k * events / seen if k else 0.0 for s, k in zip(slices.seen, slices.kept, strict=True)]
+    share = seen / info.nSelected()
+    return found, [of_slice[k] for k in slices.labels], sigma * share, error * share
+
+
+def hepmc_text(found, sigma, error, weights=None):
     """HepMC 3 text: two protons go into one vertex, everything that is final comes out of it."""
     lines = ["HepMC::Version 3.02.05", "HepMC::Asciiv3-START_EVENT_LISTING", "W Default"]
     for number, particles in enumerate(found):
-        lines += [f"E {number} 1 {len(particles) + 2}", "U GEV MM", "W 1.0000000000000000000000e+00"]
+        lines += [f"E {number} 1 {len(particles) + 2}", "U GEV MM", f"W {weights[number] if weights else 1.0:.22e}"]
         lines.append(f"A 0 GenCrossSection {sigma:.8e} {error:.8e} {len(found)} {len(found)}")
         for n, pz in ((1, 6500.0), (2, -6500.0)):
             lines.append(f"P {n} 0 2212 0 0 {pz:.16e} {abs(pz):.16e} 0 4")
@@ -199,6 +220,9 @@ def main(kind, out, events, seed):
             write_pyhepmc(path, found, sigma, error)
         else:
             path.write_text(hepmc_text(found, sigma, error))
+    elif kind == "slices":
+        found, weights, sigma, error = sliced_events(events, seed)
+        path.write_text(hepmc_text(found, sigma, error, weights))
     elif kind == "zjets":
         card = {"ickkw": 1, "xqcut": XQCUT, "maxjetflavor": 5, "alpsfact": 1.0, "ktdurham": -1.0}
         write_lhe(path, *merged(events, seed), card)
