@@ -67,9 +67,9 @@ def rescaled(old_model: SignalModel, old: Point, new_model: SignalModel, new: Po
             f"{old_model.record.name} and {new_model.record.name} are of different families",
             hint="limits are rescaled within one family: rerun the other model",
         )
+    before, after = rate(old_model, old), rate(new_model, new)
     if any(old[name] != new[name] for name in ("m_med", "m_dm")):
         raise UsageError("other masses have other kinematics", hint="limits are rescaled in couplings only: rerun it")
-    before, after = rate(old_model, old), rate(new_model, new)
     same = old_model.record.name == new_model.record.name and (before == 0 or after == 0)
     if (before == 0 or after == 0) and not same:
         raise UsageError("off the mass shell the two models cannot be compared", hint="rerun the other model")
