@@ -170,6 +170,28 @@ class Test:
         return UpperLimits(observed=float(found[0]), expected=tuple(float(mu) for mu in found[1:]))
 
 
+def hypotests(likelihood: Likelihood, mu: float = 1.0) -> list[Hypotest]:
+    """CLs at mu of many signals at once: of a likelihood whose rows are signals, such as `independent` has.
+
+    Raises StatisticsError where a fit does not converge, of any of them.
+    """
+    data = likelihood.observed()
+    at_zero, at_mu = np.zeros(len(data)), np.full(len(data), mu)
+    background, best = likelihood.fit(data, at_zero), likelihood.fit(data)
+    asimov = likelihood.expected(background)
+    q = np.maximum(likelihood.fit(data, at_mu).value - best.value, 0.0)
+    q = np.where(best.mu > mu, 0.0, q)
+    q_asimov = likelihood.fit(asimov, at_mu).value - likelihood.fit(asimov, at_zero, background).value
+    if not np.all(q_asimov > 0):
+        raise StatisticsError(f"the likelihood does not depend on the signal at mu = {mu:.4g}: CLs has no value")
+    observed = np.exp(log_cls(q, q_asimov))
+    expected = np.exp(log_cls_expected(q_asimov[:, None], np.array(N_SIGMA, dtype=np.float64)))
+    return [
+        Hypotest(mu=mu, cls_obs=float(one), cls_exp=tuple(five))
+        for one, five in zip(observed, expected.tolist(), strict=True)
+    ]
+
+
 class _Crossing:
     """How far ln CLs (observed) and sqrt(q-tilde) (expected) are from their targets, falling and with derivatives."""
 

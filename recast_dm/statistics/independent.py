@@ -61,7 +61,7 @@ def shape_of(model: Model) -> Shape | None:
     for name, shift in bins.shifts.items():
         moved = np.flatnonzero(shift)
         if len(moved) == 1 and not own_names[moved[0]]:
-            own[moved[0]], own_names[moved[0]] = abs(shift[moved[0]]), name
+            own[moved[0]], own_names[moved[0]] = shift[moved[0]], name
         elif common is None and len(moved):
             common, common_name = shift, name
         else:
@@ -77,42 +77,63 @@ def shape_of(model: Model) -> Shape | None:
     )
 
 
-class Independent:
-    """The likelihood of one signal, `signal` (bins,) events at mu = 1.
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Data sets and the signal of each: (rows, constraints) and twice (rows, bins)."""
 
-    Constraints and parameters: alpha_i of each bin (in units of its error), then alpha_0 where there is one.
+    main: Array
+    aux: Array
+    signal: Array
+
+    def __len__(self) -> int:
+        return len(self.main)
+
+    def rows(self, index: Index) -> _Rows:
+        return _Rows(self.main[index], self.aux[index], self.signal[index])
+
+
+class Independent:
+    """The likelihood of one signal, or of many at once: `signal` (bins,) or (signals, bins) events at mu = 1.
+
+    With many, row k of every data set and fit is that of signal k. Constraints and parameters: alpha_i of each bin (in
+    units of its error), then alpha_0 where there is one.
     """
 
     name = NAME
 
     def __init__(self, shape: Shape, signal: Array) -> None:
         self._shape = shape
-        self._signal = signal
+        self._signal = np.atleast_2d(signal)
         self._has_own = bool(shape.own_names[0])
-        self._directions = np.stack([signal, shape.common] if shape.common_name else [signal])
+        self._has_common = shape.common_name is not None
         own = [(name, 0) for name in shape.own_names if name]
         self.parameters: tuple[Parameter, ...] = (*own, *([(shape.common_name, 0)] if shape.common_name else []))
 
     def observed(self) -> Data:
-        return Data(main=self._shape.bins.observed[None, :], aux=np.zeros((1, len(self.parameters))))
+        count = len(self._signal)
+        main = np.broadcast_to(self._shape.bins.observed, (count, len(self._shape.bins.observed)))
+        return Data(main=main, aux=np.zeros((count, len(self.parameters))))
 
     def fit(self, data: Data, mu: Array | None = None, start: Fit | None = None) -> Fit:
-        begin = np.zeros(len(data)) if start is None or not self._shape.common_name else start.parameters[:, -1]
+        rows = _Rows(data.main, data.aux, np.broadcast_to(self._signal, data.main.shape))
+        begin = start.parameters[:, -1] if start is not None and self._has_common else np.zeros(len(rows))
         if mu is not None:
-            return self._at(data, mu, self._best_common(data, mu, begin))
-        background = self._at(data, np.zeros(len(data)), self._best_common(data, np.zeros(len(data)), begin))
-        rising = background.slope < 0
-        if not rising.any():
+            return self._at(rows, mu, self._best_common(rows, mu, begin))
+        background = self._at(rows, np.zeros(len(rows)), self._best_common(rows, np.zeros(len(rows)), begin))
+        index = np.flatnonzero(background.slope < 0)
+        if not len(index):
             return background
-        rows = np.flatnonzero(rising)
-        part = data.rows(rows)
-        begin = np.zeros((len(rows), len(self._directions)))
-        begin[:, 1:] = background.parameters[rows, -1:][:, : begin.shape[1] - 1]
+        return gaussian.merged(background, index, self._free(rows.rows(index), background.parameters[index, -1]))
+
+    def _free(self, rows: _Rows, common: Array) -> Fit:
+        """Fits with mu >= 0, from mu = 0 and alpha_0 = `common`."""
+        begin = np.zeros((len(rows), 1 + self._has_common))
+        if self._has_common:
+            begin[:, 1] = common
         lower = np.array([0.0, -math.inf])[: begin.shape[1]]
         box = Box(lower, np.full_like(lower, math.inf))
-        found = newton.minimise(self._evaluator(part, None), begin, self._furthest(part, None), box)
-        common = found[:, 1] if self._shape.common_name else np.zeros(len(rows))
-        return gaussian.merged(background, rows, self._at(part, found[:, 0], common))
+        found = newton.minimise(self._evaluator(rows, None), begin, self._furthest(rows, None), box)
+        return self._at(rows, found[:, 0], found[:, 1] if self._has_common else np.zeros(len(rows)))
 
     def expected(self, fit: Fit) -> Data:
         return Data(main=self._rates(fit), aux=fit.parameters)
@@ -123,66 +144,75 @@ class Independent:
     def _rates(self, fit: Fit) -> Array:
         shape = self._shape
         rates = fit.mu[:, None] * self._signal + shape.bins.background
-        if shape.common_name:
+        if self._has_common:
             rates = rates + fit.parameters[:, -1:] * shape.common
         if self._has_own:
             rates = rates + fit.parameters[:, : len(shape.own)] * shape.own
         result: Array = np.maximum(rates, 0.0)
         return result
 
-    def _best_common(self, data: Data, mu: Array, begin: Array) -> Array:
-        if not self._shape.common_name:
-            return np.zeros(len(data))
-        return newton.minimise(self._evaluator(data, mu), begin[:, None], self._furthest(data, mu))[:, 0]
+    def _best_common(self, rows: _Rows, mu: Array, begin: Array) -> Array:
+        if not self._has_common:
+            return begin
+        return newton.minimise(self._evaluator(rows, mu), begin[:, None], self._furthest(rows, mu))[:, 0]
 
-    def _furthest(self, data: Data, mu: Array | None) -> newton.Furthest:
+    def _furthest(self, rows: _Rows, mu: Array | None) -> newton.Furthest:
         """With errors in each bin the function exists everywhere; with none, where each rate is positive."""
 
-        def furthest(point: Array, step: Array, rows: Index) -> Array:
+        def furthest(point: Array, step: Array, index: Index) -> Array:
             if self._has_own:
-                return np.ones(len(rows))
-            by = self._directions if mu is None else self._directions[1:]
-            fixed = 0.0 if mu is None else mu[rows, None] * self._signal
-            rate = self._shape.bins.background + fixed + _along(point, by)
-            return gaussian.fraction(rate, _along(step, by), data.main[rows])
+                return np.ones(len(index))
+            part = rows.rows(index)
+            by = self._directions(part, mu is None)
+            fixed = 0.0 if mu is None else mu[index, None] * part.signal
+            rate = self._shape.bins.background + fixed + (point[:, :, None] * by).sum(axis=1)
+            return gaussian.fraction(rate, (step[:, :, None] * by).sum(axis=1), part.main)
 
         return furthest
 
-    def _profile(self, data: Data, mu: Array, common: Array) -> tuple[Array, Array, Array, Array]:
-        """Of each bin (rows, bins): the best rate; -2 ln L; its first and second derivative by what the bin expects."""
-        shape = self._shape
-        centre = mu[:, None] * self._signal + shape.bins.background + common[:, None] * shape.common
+    def _directions(self, rows: _Rows, with_mu: bool) -> Array:
+        """How each fitted number moves the bins (rows, n, bins): mu, where it is fitted, then alpha_0."""
+        parts = [rows.signal] if with_mu else []
+        if self._has_common:
+            parts.append(np.broadcast_to(self._shape.common, rows.signal.shape))
+        return np.stack(parts, axis=1)
+
+    def _centre(self, rows: _Rows, mu: Array, common: Array) -> Array:
+        """What the bins expect before their own errors (rows, bins)."""
+        centre: Array = mu[:, None] * rows.signal + self._shape.bins.background
+        return centre + common[:, None] * self._shape.common if self._has_common else centre
+
+    def _profile(self, rows: _Rows, centre: Array) -> tuple[Array, Array, Array, Array]:
+        """Of each bin (rows, bins): the best rate; -2 ln L; its first and second derivative by `centre`."""
+        own = self._shape.own
         if not self._has_own:
             with np.errstate(divide="ignore", invalid="ignore"):
-                slope = 2 * (1 - np.where(data.main > 0, data.main / centre, 0.0))
-                curvature = np.where(data.main > 0, 2 * data.main / centre**2, 0.0)
-            return centre, deviance(data.main, centre), slope, curvature
-        variance = shape.own**2
-        centre = centre + data.aux[:, : len(shape.own)] * shape.own
-        half = (centre - variance) / 2
-        root = np.sqrt(half**2 + data.main * variance)
+                slope = 2 * (1 - np.where(rows.main > 0, rows.main / centre, 0.0))
+                curvature = np.where(rows.main > 0, 2 * rows.main / centre**2, 0.0)
+            return centre, deviance(rows.main, centre), slope, curvature
+        variance = own**2
+        half = (centre + rows.aux[:, : len(own)] * own - variance) / 2
+        root = np.sqrt(half**2 + rows.main * variance)
         # of the two ways to write the larger root, the one that adds: the other loses every digit
-        rate = np.where(half >= 0, half + root, data.main * variance / np.maximum(root - half, 1e-300))
-        pull = (rate - centre) / shape.own
-        value = deviance(data.main, rate) + pull**2
+        rate = np.where(half >= 0, half + root, rows.main * variance / np.maximum(root - half, 1e-300))
+        pull = (rate - 2 * half - variance) / own
+        value = deviance(rows.main, rate) + pull**2
         rising = np.where(root > 0, (1 + half / np.maximum(root, 1e-300)) / 2, 0.0)
-        return rate, value, -2 * pull / shape.own, 2 / variance * (1 - rising)
+        return rate, value, -2 * pull / own, 2 / variance * (1 - rising)
 
-    def _evaluator(self, data: Data, mu: Array | None) -> newton.Evaluate:
+    def _evaluator(self, rows: _Rows, mu: Array | None) -> newton.Evaluate:
         """By (mu, alpha_0), by mu alone, or by alpha_0 alone at a given mu."""
-        shape = self._shape
-        by = self._directions if mu is None else self._directions[1:]  # (n, bins)
 
-        def evaluate(point: Array, rows: Index) -> tuple[Array, Array, Array]:
-            part = data.rows(rows)
-            at = point[:, 0] if mu is None else mu[rows]
-            common = point[:, -1] if shape.common_name else np.zeros(len(rows))
-            _, value, slope, curvature = self._profile(part, at, common)
+        def evaluate(point: Array, index: Index) -> tuple[Array, Array, Array]:
+            part = rows.rows(index)
+            at = point[:, 0] if mu is None else mu[index]
+            _, value, slope, curvature = self._profile(part, self._centre(part, at, point[:, -1]))
+            by = self._directions(part, mu is None)
             total = value.sum(axis=1)
             gradient = (slope[:, None, :] * by).sum(axis=2)
-            hessian = (curvature[:, None, None, :] * (by[:, None, :] * by)).sum(axis=3)
-            if shape.common_name:
-                pull = common - data.aux[rows, -1]
+            hessian = (curvature[:, None, None, :] * by[:, :, None, :] * by[:, None, :, :]).sum(axis=3)
+            if self._has_common:
+                pull = point[:, -1] - part.aux[:, -1]
                 total = total + pull**2
                 gradient[:, -1] += 2 * pull
                 hessian[:, -1, -1] += 2
@@ -190,23 +220,15 @@ class Independent:
 
         return evaluate
 
-    def _at(self, data: Data, mu: Array, common: Array) -> Fit:
-        shape = self._shape
-        rate, value, slope, _ = self._profile(data, mu, common)
+    def _at(self, rows: _Rows, mu: Array, common: Array) -> Fit:
+        centre = self._centre(rows, mu, common)
+        rate, value, slope, _ = self._profile(rows, centre)
         parts: list[Array] = []
         total = value.sum(axis=1)
         if self._has_own:
-            parts.append(
-                (rate - mu[:, None] * self._signal - shape.bins.background - common[:, None] * shape.common) / shape.own
-            )
-        if shape.common_name:
+            parts.append((rate - centre) / self._shape.own)
+        if self._has_common:
             parts.append(common[:, None])
-            total = total + (common - data.aux[:, -1]) ** 2
+            total = total + (common - rows.aux[:, -1]) ** 2
         parameters = np.concatenate(parts, axis=1)
-        return Fit(mu=mu, value=total, slope=(slope * self._signal).sum(axis=1), parameters=parameters)
-
-
-def _along(point: Array, directions: Array) -> Array:
-    """The shift of each bin (rows, bins); one sum a row, so that a row's digits do not depend on the others."""
-    shift: Array = (point[:, :, None] * directions).sum(axis=1)
-    return shift
+        return Fit(mu=mu, value=total, slope=(slope * rows.signal).sum(axis=1), parameters=parameters)
