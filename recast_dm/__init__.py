@@ -6,6 +6,7 @@ are loaded when they are first used, so that importing this package costs nothin
 
 __version__ = "0.1.0"
 __all__ = [
+    "Combination",
     "Limit",
     "Plane",
     "Planes",
@@ -17,6 +18,7 @@ __all__ = [
     "__version__",
     "capture",
     "closure",
+    "combine",
     "contour",
     "limits",
     "load",

@@ -1,4 +1,5 @@
 # What type checkers and editors see: `__init__.py` loads these names when they are first used.
+from recast_dm.api import Combination as Combination
 from recast_dm.api import Limit as Limit
 from recast_dm.api import Plane as Plane
 from recast_dm.api import Planes as Planes
@@ -9,6 +10,7 @@ from recast_dm.api import Settings as Settings
 from recast_dm.api import Verified as Verified
 from recast_dm.api import capture as capture
 from recast_dm.api import closure as closure
+from recast_dm.api import combine as combine
 from recast_dm.api import contour as contour
 from recast_dm.api import limits as limits
 from recast_dm.api import load as load

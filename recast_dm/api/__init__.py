@@ -12,14 +12,15 @@ already. A result is the JSON document that the command line prints with `--json
 
 from recast_dm.api.opening import Preserved, load
 from recast_dm.api.preserving import Verified, capture, verify
-from recast_dm.api.reading import limits, models, read, rescale, save
-from recast_dm.api.results import Limit, Run, Scan
+from recast_dm.api.reading import combine, limits, models, read, rescale, save
+from recast_dm.api.results import Combination, Limit, Run, Scan
 from recast_dm.api.running import closure, contour, rerun, run, scan
 from recast_dm.api.settings import Settings
 from recast_dm.api.standing import Plane, Planes, curves, planes
 from recast_dm.api.writing import export, report
 
 __all__ = [
+    "Combination",
     "Limit",
     "Plane",
     "Planes",
@@ -30,6 +31,7 @@ __all__ = [
     "Verified",
     "capture",
     "closure",
+    "combine",
     "contour",
     "curves",
     "export",

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import signals, store
-from recast_dm.api.results import Document, Limit, Scan, of_document
+from recast_dm.api.results import Combination, Document, Limit, Run, Scan, of_document
 from recast_dm.api.settings import RUNS
 from recast_dm.errors import UsageError
 from recast_dm.export import scans
+from recast_dm.export.hepdata import likelihood
+from recast_dm.reinterpret import combine as combining
 from recast_dm.reinterpret import rescale as scaling
 from recast_dm.signals import SignalRecord
 
 
-def read(place: str | Path) -> Limit | Scan:
+def read(place: str | Path) -> Limit | Scan | Run:
     """The result that a run directory (or a name below build/runs) or a document of one holds. Nothing is run again.
 
     Raises UsageError where there is none, IntegrityError when it is damaged.
@@ -28,12 +30,23 @@ def read(place: str | Path) -> Limit | Scan:
     places = (Path(place), RUNS / place)
     file = next((found for each in places if (found := scans.document_file(each)) is not None), None)
     if file is None:
+        if (run := _run(places)) is not None:
+            return run
         hint = f"name the run directory of `rerun`, `scan` or `contour`, or its {scans.FILE} or {scans.RESULT}"
         raise UsageError(f"{place} holds no result", hint=hint)
     document = scans.document_of(file)
     result = of_document(document, scans.run_directory(file, document))
     assert isinstance(result, Limit | Scan)  # noqa: S101  # its schema was checked
     return result
+
+
+def _run(places: Sequence[Path]) -> Run | None:
+    """The run in one of these directories, of an analysis that makes no limit."""
+    for place in places:
+        if (place / scans.RESULT).is_file():
+            document = store.read_json(place / scans.RESULT, "recast-dm/run-result/1")
+            return Run(document=document, directory=place)
+    return None
 
 
 def limits(what: Document | str | Path) -> tuple[Mapping[str, Any], ...]:
@@ -44,6 +57,29 @@ def limits(what: Document | str | Path) -> tuple[Mapping[str, Any], ...]:
     if isinstance(found, Limit):
         return tuple(scans.of_limit(found.document)["points"])
     raise UsageError(f"{found!r} has no limits", hint="they come from `rerun`, `scan` and `contour`")
+
+
+def combine(*what: Limit | Scan | str | Path) -> Combination:
+    """Uncorrelated searches together: the product of their likelihoods at every point that all of them ran.
+
+    Their run directories must still hold the likelihoods. Raises UsageError where they have no point in common.
+    """
+    held = [each if isinstance(each, Document) else read(each) for each in what]
+    found = combining.combined([_search(scans.of_document(each.document, each.directory)) for each in held])
+    return Combination(document=found)
+
+
+def _search(scan: scans.Scan) -> combining.Search:
+    return combining.Search(
+        analysis=scan.document["analysis"],
+        capsule=scan.document["capsule"],
+        model=scan.document["model"],
+        run_dir=str(scan.directory or scan.place),
+        members=tuple(
+            combining.Member(point=each.point, workspace=each.workspace, patch=each.patch)
+            for each in likelihood.of_scan(scan)
+        ),
+    )
 
 
 def rescale(

@@ -55,6 +55,11 @@ class Run(Document):
         """The declared results by name."""
         return {name: Path(path) for name, path in self.document["results"].items()}
 
+    @property
+    def verdict(self) -> Mapping[str, Any] | None:
+        """What limit curves say of the point, where the analysis is made of such (`recast-dm/verdict/1`)."""
+        return self.document.get("verdict")
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th>{escape(name)}</th><td>{escape(str(path))}</td></tr>" for name, path in self.files.items()
@@ -159,6 +164,28 @@ class Scan(Document):
         axes = ", ".join(f"{len(values)} of {name}" for name, values in self.document["grid"].items())
         document = self.document
         return f"<scan of {document['analysis']}, {document['model']}: {len(self.done)} limits, {axes}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Combination(Document):
+    """Several searches together (`recast-dm/combination/1`), each alone beside them."""
+
+    @property
+    def points(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(self.document["points"])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{escape(line)}</td></tr>" for line in self._lines())
+        return f"<p>{escape(self.document['assumption'])}</p><table>{rows}</table>"
+
+    def _lines(self) -> Iterator[str]:
+        for point in self.points:
+            place = ", ".join(f"{name} = {value:g}" for name, value in point["parameters"].items())
+            yield f"{place}: mu < {point['mu_upper_obs']:.3g} (expected {point['mu_upper_exp'][2]:.3g})"
+
+    def __repr__(self) -> str:
+        names = " + ".join(each["name"] for each in self.document["searches"])
+        return f"<{names}, {self.document['model']}: {len(self.points)} points>"
 
 
 def of_document(document: Mapping[str, Any], directory: Path | None = None, of: Preserved | None = None) -> Document:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recast_dm.cli import chosen, options, view
+from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
     from recast_dm.capsule import Capsule
@@ -62,10 +63,16 @@ def export(source: Source, output: Output, format: Format = "ro-crate", json: op
 def _scan(word: Path) -> Scan:
     """The scan that a word names, with its figure: a document, or a run directory that holds one."""
     from recast_dm.api import reading, writing
+    from recast_dm.api.results import Run
     from recast_dm.export import scans
 
     place = word if scans.holds(word) or word.is_file() else chosen.directory(word)
-    return replace(writing.submitted(reading.read(place)), place=place)
+    found = reading.read(place)
+    if isinstance(found, Run):
+        raise UsageError(
+            f"{place} holds no limit", hint="`recast-dm rerun` and `scan` set limits; --format ro-crate takes any run"
+        )
+    return replace(writing.submitted(found), place=place)
 
 
 def _place(what: Path | Capsule | Scan, word: Path) -> Path:

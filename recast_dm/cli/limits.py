@@ -38,7 +38,7 @@ def limits(place: Place = None, json: options.Json = False) -> None:
         view.document(dict(found.document))
         return
     rows = reading.limits(found)
-    axes = list(found.document["grid"]) if isinstance(found, results.Scan) else list(found.parameters)
+    axes = list(found.document["grid"] if isinstance(found, results.Scan) else found.document["parameters"])
     view.out("\n".join(lines(found.document, axes, rows)))
 
 

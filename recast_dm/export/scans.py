@@ -124,7 +124,7 @@ def of_limit(limit: Mapping[str, Any]) -> dict[str, Any]:
 def document_file(place: Path) -> Path | None:
     """The document that a path is, or that a run directory holds; None where there is none."""
     if place.is_dir():
-        return next((place / name for name in (FILE, RESULT) if (place / name).is_file()), None)
+        return next((file for name in (FILE, RESULT) if _schema(file := place / name) in _CHECKED_BY), None)
     return place if place.suffix == ".json" and _schema(place) in _CHECKED_BY else None
 
 

@@ -294,12 +294,68 @@ class TestResults:
         place = recast_dm.save(recast_dm.read(kept), tmp_path / "copy.json")
         assert recast_dm.read(place).document == recast_dm.read(kept).document
 
+    def test_a_run_without_a_limit(self, tmp_path):
+        document = {"schema": "recast-dm/run-result/1", "analysis": "a", "results": {"out": "/x/out"}, "verdict": None}
+        (tmp_path / "result.json").write_text(json.dumps(document))
+        found = recast_dm.read(tmp_path)
+        assert isinstance(found, recast_dm.Run)
+        assert found.files == {"out": Path("/x/out")}
+        assert found.verdict is None
+        with pytest.raises(UsageError, match="has no limits"):
+            recast_dm.limits(found)
+
     def test_another_document(self, tmp_path):
         (tmp_path / "plan.json").write_text('{"schema": "recast-dm/plan/1"}')
         with pytest.raises(UsageError, match="holds no result"):
             recast_dm.read(tmp_path / "plan.json")
         with pytest.raises(UsageError, match="is no result"):
             of_document({"schema": "recast-dm/plan/1"})
+
+
+class TestCombining:
+    def test_what_has_no_likelihood_has_no_point_in_common(self, kept, tmp_path):
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps({**scans.document(), "analysis": "another"}))
+        with pytest.raises(UsageError, match="no point in common"):
+            recast_dm.combine(kept, other)
+        with pytest.raises(UsageError, match="two searches"):
+            recast_dm.combine(kept)
+
+    def test_two_searches(self, tmp_path):
+        for name in ("one", "two"):
+            leave(tmp_path / name, name)
+        alone = recast_dm.read(tmp_path / "one").points[0]["mu_upper_obs"]
+        found = recast_dm.combine(tmp_path / "one", tmp_path / "two")
+        assert repr(found) == "<one + two, spin1-axial: 1 points>"
+        assert found.points[0]["mu_upper_obs"] < alone
+        assert "m_med = 500" in found._repr_html_()
+
+
+def leave(place: Path, name: str) -> None:
+    """The run directory of a scan of one point, with its likelihood."""
+    document = {**scans.document(m_med=(500.0,), m_dm=(1.0, 50.0)), "analysis": name}
+    background = {"name": "background", "data": [50.0], "modifiers": [{"name": "b", "type": "shapesys", "data": [5.0]}]}
+    workspace = {
+        "channels": [{"name": name, "samples": [background]}],
+        "observations": [{"name": name, "data": [52.0]}],
+        "measurements": [{"name": "limit", "config": {"poi": "mu", "parameters": []}}],
+        "version": "1.0.0",
+    }
+    modifiers = [{"name": "mu", "type": "normfactor", "data": None}]
+    sample = {"name": "signal", "data": [10.0], "modifiers": modifiers}
+    point = document["points"][0]
+    point.update(mu_upper_obs=2.0, mu_upper_exp=[1.0, 1.2, 1.8, 2.5, 3.0])
+    keys = ("sigma_pb", "cls_obs", "cls_exp", "mu_upper_obs", "mu_upper_exp")
+    files = {
+        "scan.json": document,
+        ".records/none.json": {},
+        "point/0/workspace/0/workspace.json": workspace,
+        "point/0/signal/0/patch.json": [{"op": "add", "path": "/channels/0/samples/-", "value": sample}],
+        "point/0/limit/0/limit.json": {"schema": "recast-dm/limit-stage/1", **{key: point[key] for key in keys}},
+    }
+    for path, content in files.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_text(json.dumps(content))
 
 
 class TestPlanes:

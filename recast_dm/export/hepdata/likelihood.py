@@ -63,7 +63,7 @@ def of_scan(scan: Scan) -> tuple[Patched, ...]:
         limit = next((each for each in held if _is_limit(each)), None)
         workspaces, patches = [each for each in held if _is_workspace(each)], [each for each in held if _is_patch(each)]
         if limit is not None and len(workspaces) == len(patches) == 1 and (numbers := _numbers(limit)) in known:
-            found[numbers] = Patched(point=known[numbers], workspace=workspaces[0], patch=patches[0])
+            found[numbers] = Patched(point=known[numbers], workspace=workspaces[0], patch=_operations(patches[0]))
     return tuple(found[numbers] for numbers in known if numbers in found)
 
 
@@ -163,7 +163,7 @@ def _events(patched: Patched) -> Iterator[tuple[str, int, float]]:
     """What a patch adds to each bin: (channel, number from 1, events)."""
     import jsonpatch
 
-    with_signal = jsonpatch.apply_patch(patched.workspace, _operations(patched.patch))
+    with_signal = jsonpatch.apply_patch(patched.workspace, patched.patch)
     before = {channel["name"]: _total(channel) for channel in patched.workspace["channels"]}
     for channel in with_signal["channels"]:
         total, background = _total(channel), before.get(channel["name"])
@@ -182,9 +182,7 @@ def _members(scan: Scan, patched: Sequence[Patched]) -> dict[str, Path | bytes]:
     record = _record(scan)
     workspace = store.pretty(dict(patched[0].workspace))
     if record is None:
-        patches: dict[str, Path | bytes] = {
-            f"{PATCHES}/{each.name}.json": store.pretty(_operations(each.patch)) for each in patched
-        }
+        patches: dict[str, Path | bytes] = {f"{PATCHES}/{each.name}.json": store.pretty(each.patch) for each in patched}
         return {WORKSPACE: workspace, "README.md": _readme(scan, None, patched[0].name), **patches}
     return {
         WORKSPACE: workspace,
@@ -209,7 +207,7 @@ def patchset(scan: Scan, patched: Sequence[Patched], record: str) -> dict[str, A
         "patches": [
             {
                 "metadata": {"name": each.name, "values": [each.point["parameters"][label] for label in labels]},
-                "patch": _operations(each.patch),
+                "patch": list(each.patch),
             }
             for each in patched
         ],
