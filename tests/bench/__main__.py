@@ -9,14 +9,17 @@ import os
 import time
 from functools import partial
 
-from tests.bench import capsules, closure, containers, generation, helping, overhead
+from tests.bench import capsules, closure, containers, generation, helping, limits, overhead, scans
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes of trivial steps, and less time for peers")
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help="help, overhead, containers, capsules, generation, closure"
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help="help, overhead, containers, capsules, generation, closure, limits, scans",
     )
     parser.add_argument("--gigabytes", type=float, help="what the capsule holds (default: 2; --quick: 0.2)")
     asked = parser.parse_args()
@@ -27,6 +30,8 @@ def main() -> None:
         "capsules": partial(capsules.measure, asked.gigabytes or (0.2 if asked.quick else 2.0)),
         "generation": generation.measure,
         "closure": closure.measure,
+        "limits": partial(limits.measure, quick=asked.quick),
+        "scans": scans.measure,
     }
     if unknown := [name for name in asked.parts if name not in parts]:
         parser.error(f"there is no part {unknown[0]!r}")
