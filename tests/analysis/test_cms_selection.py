@@ -200,10 +200,13 @@ def test_the_error_of_a_limit_is_what_replicas_of_the_counts_spread():
     assert merged.error_of_limit(spread) == pytest.approx(np.std(limits) / np.mean(limits), rel=0.05)
 
 
-def test_the_signal_of_events_names_its_way_and_its_error(tmp_path):
+def test_the_signal_of_events_names_its_way_and_its_error():
     found = signal.from_events([document()], bins(), covariance())
     assert found.way == "events"
     assert 0 < found.mu_mc_error < 0.2
+    assert [(each.source, each.relative) for each in found.uncertainties] == [
+        ("events, MC statistics", found.mu_mc_error)
+    ]
     assert found.bins.sum() == pytest.approx(merging.merge([document()], bins().share).bins.sum())
 
 

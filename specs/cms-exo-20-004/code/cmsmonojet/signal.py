@@ -70,12 +70,14 @@ def from_map(table: efficiency_map.EfficiencyMap, m_med: float, m_dm: float) -> 
 def from_events(selections: Sequence[Mapping[str, Any]], bins: Search, covariance: Array) -> Efficiencies:
     """Those of selected events."""
     merged = merge(selections, bins.share)
+    error = merged.error_of_limit(covariance + np.diag(bins.background))
+    how = f"{int(merged.counts.sum())} selected events of {len(selections)} samples, each once for all years"
     return Efficiencies(
         bins=merged.bins,
         mc_error=merged.mc_error,
-        mu_mc_error=merged.error_of_limit(covariance + np.diag(bins.background)),
+        mu_mc_error=error,
         way="events",
-        uncertainties=(),
+        uncertainties=(Uncertainty(source="events, MC statistics", relative=error, how=how),),
     )
 
 
