@@ -60,14 +60,14 @@ def lines(mesh: Mesh, log_mu: Array) -> list[Line]:
     return [[[float(x), float(y)] for x, y in line] for line in found]
 
 
-def banded(mesh: Mesh, surrogate: Surrogate) -> dict[str, list[Line]]:
-    """The line, and the lines one standard deviation of what is known on both sides of it."""
+def drawn(mesh: Mesh, surrogate: Surrogate, *, banded: bool) -> dict[str, list[Line]]:
+    """The line; `banded`, also the lines one standard deviation of what is known on both sides of it."""
     mean, deviation = surrogate.predict(mesh.places())
-    return {
-        "central": lines(mesh, mean),
-        "low": lines(mesh, mean + ONE_SIGMA * deviation),
-        "high": lines(mesh, mean - ONE_SIGMA * deviation),
-    }
+    found = {"central": lines(mesh, mean)}
+    if banded:
+        found["low"] = lines(mesh, mean + ONE_SIGMA * deviation)
+        found["high"] = lines(mesh, mean - ONE_SIGMA * deviation)
+    return found
 
 
 def relative_width(mesh: Mesh, surrogate: Surrogate) -> float | None:

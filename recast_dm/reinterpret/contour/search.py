@@ -207,7 +207,7 @@ def _document(
     if not believed:
         return None
     drawn = {
-        name: lines.banded(_mesh(plane, state, surrogate), surrogate)
+        name: lines.drawn(_mesh(plane, state, surrogate), surrogate, banded=name in STEERING)
         for name, surrogate in zip(_QUANTITIES, believed, strict=True)
     }
     return {
