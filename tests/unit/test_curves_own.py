@@ -2,10 +2,13 @@
 
 import json
 import math
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recast_dm import schemas
 from recast_dm.curves import own, reading, shipped, tables, units
@@ -312,3 +315,49 @@ def test_two_who_add_at_once_both_keep_theirs(tmp_path, mine):
     for each in several:
         each.join(60)
     assert [kept.curve.name for kept in own.load(place)] == [f"c{n}" for n in range(6)]
+
+
+# --- anything in a file ------------------------------------------------------------------------------------------
+
+CELLS = st.sampled_from(
+    ["10", "100", "1e-46", "2e-47", "mass", "limit [pb]", "-", "", "nan", "inf", "x", "#", '"', "''"]
+)
+TABLES = st.lists(st.lists(CELLS, max_size=4), max_size=5).flatmap(
+    lambda rows: st.sampled_from([",", ";", "\t", " "]).map(lambda by: "\n".join(by.join(row) for row in rows))
+)
+SCALARS = st.one_of(st.none(), st.booleans(), st.floats(1e-3, 1e3), st.text(max_size=5), st.just("0.1"))
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["masses", "limits", "name", "year", "quantity", "independent_variables", "dependent_variables"]),
+    st.recursive(
+        SCALARS,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(st.sampled_from(["header", "values", "value", "low", "high", "name", "units"]), inner),
+        ),
+        max_leaves=12,
+    ),
+)
+
+
+def read_or_refuse(place: Path) -> Curve | None:
+    """The curve, or None where the user gets one error; anything else escapes."""
+    try:
+        return reading.read(place, SAID)
+    except RecastError:
+        return None
+
+
+@given(st.one_of(TABLES.map(lambda text: ("c.csv", text)), DOCUMENTS.map(lambda d: ("c.yml", json.dumps(d)))))
+def test_whatever_is_in_a_file_is_a_curve_or_one_error(tmp_path_factory, named):
+    place = tmp_path_factory.getbasetemp() / named[0]
+    place.write_text(named[1])
+    curve = read_or_refuse(place)
+    assert curve is None or Curve.from_document(curve.document()) == curve
+
+
+@given(st.text(alphabet="0123456789.eE+-, \n\t#abM[]", max_size=60))
+def test_any_text_is_a_table_or_one_error(tmp_path_factory, text):
+    place = tmp_path_factory.getbasetemp() / "any.csv"
+    place.write_text(text)
+    curve = read_or_refuse(place)
+    assert curve is None or all(b > a > 0 for a, b in pairwise(curve.masses))
