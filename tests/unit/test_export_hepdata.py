@@ -405,6 +405,14 @@ class TestTheLikelihood:
         assert rows[500.0, 100.0, "monojet", 1][0] == 3.0
         assert len(rows) == 4
 
+    def test_signal_per_channel_is_the_sum_of_its_bins(self, run, monkeypatch):
+        scan = read(run)
+        channels, bins = likelihood.yields(scan, likelihood.of_scan(scan))
+        per_bin, per_channel = columns(bins)["Signal events"].values, columns(channels)["Signal events"].values
+        assert per_channel == [sum(per_bin[:2]), sum(per_bin[2:])] == [5.0, 4.0]
+        monkeypatch.setattr(likelihood, "MOST_ROWS", 3)
+        assert [table.name for table in likelihood.yields(scan, likelihood.of_scan(scan))] == ["Signal per channel"]
+
     def test_without_a_record_there_are_patches_and_no_patchset(self, run, tmp_path, valid):
         document = json.loads((run / "scan.json").read_text())
         write(run, {**document, "references": {}})
@@ -430,6 +438,15 @@ class TestTheLikelihood:
         replaced = [{"op": "replace", "path": "/channels/0/samples/0/data", "value": [51.0, 22.0]}]
         patched = likelihood.Patched(point={"parameters": {}}, workspace=WORKSPACE, patch=replaced)
         assert list(likelihood._events(patched)) == [("monojet", 1, 1.0), ("monojet", 2, 2.0)]
+
+    def test_a_patch_that_touches_the_background(self):
+        constraint = {"name": "b", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}}
+        background = {**WORKSPACE["channels"][0]["samples"][0], "modifiers": [constraint]}
+        workspace = {**WORKSPACE, "channels": [{"name": "monojet", "samples": [background]}]}
+        wider = {"op": "replace", "path": "/channels/0/samples/0/modifiers/0/data/hi", "value": 1.2}
+        patch = [wider, *signal([2.0, 0.5])]
+        patched = likelihood.Patched(point={"parameters": {}}, workspace=workspace, patch=patch)
+        assert list(likelihood._events(patched)) == [("monojet", 1, 2.0), ("monojet", 2, 0.5)]
 
     def test_names_are_pyhfs(self):
         point = {"parameters": {"m_med": 1e6, "coupling": -0.125}}

@@ -25,6 +25,8 @@ WORKSPACE, PATCHSET, PATCHES = "BkgOnly.json", "patchset.json", "patches"
 POINTS = "point"
 """The stage of a scan whose steps are the points."""
 LIMIT_STAGE = "recast-dm/limit-stage/1"
+MOST_ROWS = 3000
+"""Rows of a table that somebody may still read."""
 _RECORD = re.compile(r"ins\d{7}")
 """What pyhf's schema allows as the HEPData record of a patchset."""
 
@@ -89,25 +91,53 @@ def resources(scan: Scan, patched: Sequence[Patched]) -> Iterator[Resource]:
 
 
 def yields(scan: Scan, patched: Sequence[Patched]) -> Iterator[Table]:
-    """Signal events per bin at mu = 1, and the share of the model's events that they are."""
+    """Signal events at mu = 1, and the share of the model's events that they are: by channel, and bin by bin.
+
+    Bins have no table where there would be too many rows to read: they are in the patches.
+    """
     if not patched:
         return
-    rows = [(each.point, channel, number, events) for each in patched for channel, number, events in _events(each)]
+    bins = [(each.point, channel, number, events) for each in patched for channel, number, events in _events(each)]
+    sums: dict[tuple[int, str], float] = {}
+    for point, channel, _, events in bins:
+        sums[id(point), channel] = sums.get((id(point), channel), 0.0) + events
+    points = {id(each.point): each.point for each in patched}
+    yield _yields(
+        scan,
+        "Signal per channel",
+        "Expected events of the signal in each channel of the likelihood, all bins together",
+        [(points[number], channel, events) for (number, channel), events in sums.items()],
+    )
+    if len(bins) <= MOST_ROWS:
+        yield _yields(
+            scan,
+            "Signal per bin",
+            "Expected events of the signal in each bin; bins count from 1 in the order of the workspace",
+            [(point, channel, events) for point, channel, _, events in bins],
+            (Column(name="Bin", values=[number for _, _, number, _ in bins]),),
+        )
+
+
+def _yields(
+    scan: Scan,
+    name: str,
+    description: str,
+    rows: Sequence[tuple[Mapping[str, Any], str, float]],
+    more: tuple[Column, ...] = (),
+) -> Table:
     about = {"mu": (1, ""), **qualifiers(scan)}
     luminosity = scan.document["luminosity_fb"]
     columns = [Column(name="Signal events", values=[events for *_, events in rows], qualifiers=about)]
-    if luminosity and all(each.point["sigma_pb"] for each in patched):
-        produced = [1000 * luminosity * point["sigma_pb"] for point, *_ in rows]
-        share = [row[3] / whole for row, whole in zip(rows, produced, strict=True)]
+    if luminosity and all(point["sigma_pb"] for point, *_ in rows):
+        share = [events / (1000 * luminosity * point["sigma_pb"]) for point, _, events in rows]
         columns.append(Column(name="Acceptance times efficiency", values=share, qualifiers=about))
-    yield Table(
-        name="Signal per bin",
-        description="Expected events of the signal in each bin of the likelihood, and acceptance times efficiency: "
-        "events over luminosity times cross section. Bins count from 1 in the order of the workspace.",
+    return Table(
+        name=name,
+        description=f"{description}. Acceptance times efficiency: events over luminosity times cross section.",
         independent=(
             *coordinates(scan, [point for point, *_ in rows]),
-            Column(name="Channel", values=[channel for _, channel, *_ in rows]),
-            Column(name="Bin", values=[number for _, _, number, _ in rows]),
+            Column(name="Channel", values=[channel for _, channel, _ in rows]),
+            *more,
         ),
         dependent=tuple(columns),
         observables=("N", "ACC", "EFF"),
@@ -163,12 +193,24 @@ def _events(patched: Patched) -> Iterator[tuple[str, int, float]]:
     """What a patch adds to each bin: (channel, number from 1, events)."""
     import jsonpatch
 
-    with_signal = jsonpatch.apply_patch(patched.workspace, patched.patch)
+    try:
+        with_signal = jsonpatch.apply_patch(_bare(patched.workspace), patched.patch)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException):  # it touches a modifier of the background
+        with_signal = jsonpatch.apply_patch(patched.workspace, patched.patch)
     before = {channel["name"]: _total(channel) for channel in patched.workspace["channels"]}
     for channel in with_signal["channels"]:
         total, background = _total(channel), before.get(channel["name"])
         for n, events in enumerate(total):
             yield channel["name"], n + 1, events - (background[n] if background else 0.0)
+
+
+def _bare(workspace: Mapping[str, Any]) -> dict[str, Any]:
+    """A workspace's channels without the modifiers of their samples: these are most of it, and no events."""
+    channels = [
+        {**channel, "samples": [{**sample, "modifiers": []} for sample in channel["samples"]]}
+        for channel in workspace["channels"]
+    ]
+    return {**workspace, "channels": channels}
 
 
 def _total(channel: Mapping[str, Any]) -> list[float]:
