@@ -168,7 +168,7 @@ class Together:
     def _member(self, done: _Batch, n: int, prepared: Prepared) -> _Member:
         own, log = done.work / str(n), done.work / f"{n}.log"
         own.mkdir(mode=0o755)
-        log.touch(mode=0o644)
+        log.write_bytes(b"")
         attempt = self._rundir.attempt(prepared.step.id)
         with contextlib.suppress(OSError):  # then it is copied at the end
             os.link(log, attempt / "log")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recast_dm.engine import together
 from tests.soak import kills
 from tests.soak.kills import Faults
 
@@ -33,6 +34,18 @@ def test_there_are_points_of_every_kind(operations: list[str]) -> None:
 def test_at_every_durable_operation(operations: list[str], act) -> None:
     """(Just after an operation is just before the next one; the last number is the end of the run.)"""
     found = [kills.failpoint("pair", number, act, operations) for number in range(len(operations) + 1)]
+    assert not [what for what in found if what]
+
+
+@pytest.mark.parametrize(
+    "act", [kills.die, kills.fails(errno.ENOSPC), kills.fails(errno.EIO)], ids=["killed", "full", "broken"]
+)
+def test_at_every_durable_operation_of_steps_that_share_a_start(monkeypatch: pytest.MonkeyPatch, act) -> None:
+    """One after the other, so that the operations come in the same order each time."""
+    monkeypatch.setattr(together, "WRITERS", 1)
+    said = kills.operations("batch")
+    assert any("/.attempts/.batch." in what for what in said)
+    found = [kills.failpoint("batch", number, act, said) for number in range(len(said) + 1)]
     assert not [what for what in found if what]
 
 

@@ -37,10 +37,10 @@ from recast_dm.backends.local import Local
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.errors import RecastError
-from recast_dm.model import Workflow
+from recast_dm.model import Policy, Workflow
 from recast_dm.runtimes import Job
 from recast_dm.runtimes.docker import RUN_LABEL, Docker
-from recast_dm.runtimes.fake import FakeRuntime
+from recast_dm.runtimes.fake import FakeRuntime, in_turn
 from recast_dm.runtimes.marks import RUN_VARIABLE
 from recast_dm.spec import text
 
@@ -57,7 +57,18 @@ _COMMAND = """sleep {nap}; cd {here} && mkdir deep && {{ echo {n}; cat {files} /
 cp out deep/run && chmod +x deep/run"""
 
 
-def _stage(name: str, files: Any, where: str, *, scatter: list[int] | None = None, nap: float = 0.03) -> dict[str, Any]:
+_PROGRAM = "prog {n} {files} --out {out}"
+
+
+def _stage(
+    name: str,
+    files: Any,
+    where: str,
+    *,
+    scatter: list[int] | None = None,
+    nap: float = 0.03,
+    cmd: str = _COMMAND,
+) -> dict[str, Any]:
     host = {"environment_type": "localproc-env"}
     image, _, tag = IMAGE.partition(":")
     container = {"environment_type": "docker-encapsulated", "image": image, "imagetag": tag}
@@ -70,7 +81,7 @@ def _stage(name: str, files: Any, where: str, *, scatter: list[int] | None = Non
             "scatter": {"method": "zip", "parameters": ["n"]},
             "parameters": parameters,
             "step": {
-                "process": {"process_type": "string-interpolated-cmd", "cmd": _COMMAND},
+                "process": {"process_type": "string-interpolated-cmd", "cmd": cmd},
                 "environment": host if where == "host" else container,
                 "publisher": {"publisher_type": "interpolated-pub", "publish": {"out": "{out}"}},
             },
@@ -85,6 +96,8 @@ def _from(stages: str) -> dict[str, str]:
 def _stages(name: str, where: str) -> list[dict[str, Any]]:
     if name == "pair":
         return [_stage("a", [], where), _stage("b", _from("a"), where)]
+    if name == "batch":
+        return [_stage("many", [], where, scatter=[1, 2], cmd=_PROGRAM)]
     if name == "chain":
         return [_stage("a", [], where), _stage("b", _from("a"), where), _stage("c", _from("b"), where)]
     if name == "fan":
@@ -105,7 +118,7 @@ def _stages(name: str, where: str) -> list[dict[str, Any]]:
 
 @functools.cache
 def workflow(name: str, where: str) -> Workflow:
-    """One of `NAMES`, or the small `pair`, its steps on the `host` or in a `container`."""
+    """One of `NAMES`, or the small `pair` or `batch`, its steps on the `host` or in a `container`."""
     return spec.parse_workflow(text.parse(yaml.safe_dump({"stages": _stages(name, where)}), f"{name}.yml"))
 
 
@@ -119,6 +132,13 @@ def _program(job: Job) -> int:
     return 0
 
 
+def _adding(words: list[str], _: Path) -> int:
+    """What `prog` does for each step of a batch."""
+    *given, _, out = words
+    Path(out).write_text(store.digest([Path(each).read_text() if "/" in each else each for each in given]))
+    return 0
+
+
 def run(name: str, root: Path, where: str, jobs: int = 2) -> dict[str, str]:
     """Executes a workflow in `root/run` with the cache `root/cache`; gives how each step was done."""
     hows: dict[str, str] = {}
@@ -127,10 +147,12 @@ def run(name: str, root: Path, where: str, jobs: int = 2) -> dict[str, str]:
         if isinstance(event, events.StepFinished):
             hows[str(event.step)] = event.how
 
-    runtime = {"host": None, "fake": FakeRuntime({IMAGE: _program}), "docker": Docker()}[where]
+    program = in_turn("prog", _adding) if name == "batch" else _program
+    policies = {"many": Policy(batch=("prog",))} if name == "batch" else {}
+    runtime = {"host": None, "fake": FakeRuntime({IMAGE: program}), "docker": Docker()}[where]
     local = Local(runtime=runtime, jobs=jobs, cache=StepCache(root / "cache"), allow_host=where == "host")
     flow = workflow(name, "host" if where == "host" else "container")
-    work = Work(workflow=flow, initdata={}, about={"analysis": name, "initdata": {}})
+    work = Work(workflow=flow, initdata={}, policies=policies, about={"analysis": name, "initdata": {}})
     local.execute(work, directory=root / "run", observer=observe)
     return hows
 
