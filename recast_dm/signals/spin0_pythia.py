@@ -165,7 +165,9 @@ def settings(mediator: Mediator) -> list[str]:
         *(f"{number}:{channel}:meMode=103" for channel in sorted(silent)),
         f"{number}:{nominal}:bRatio=1",
         f"{number}:{nominal}:meMode={103 if mediator.on_shell else 101}",
-        *([f"{number}:onMode=off", f"{number}:onIfAny={DM_ID}"] if mediator.on_shell else [f"{number}:9:onMode=off"]),
+        f"{number}:onMode=off",
+        f"{number}:onIfAny={DM_ID}",
+        *([] if mediator.on_shell else [f"{number}:{nominal}:onMode=on"]),
     ]
 
 
