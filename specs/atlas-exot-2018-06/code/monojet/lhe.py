@@ -214,8 +214,9 @@ def _numbers(lines: Lines, line: bytes, count: int) -> list[float]:
         if not all(map(math.isfinite, numbers)):
             raise ValueError
     except ValueError:
-        shown = line.strip()[:60].decode("ascii", "replace")
-        raise InputError(f"{lines.place}: expected {count} finite number(s), found {shown!r}") from None
+        shown, place = line.strip()[:60].decode("ascii", "replace"), lines.place
+        ends = "; the file is truncated here" if next(iter(lines), None) is None else ""
+        raise InputError(f"{place}: expected {count} finite number(s), found {shown!r}{ends}") from None
     return numbers
 
 
