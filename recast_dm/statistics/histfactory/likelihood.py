@@ -15,6 +15,8 @@ from recast_dm.statistics.likelihood import Array, Data, Fit, Index, Parameter
 from recast_dm.statistics.workspace import Document, Model, Sample, per_background, samples
 
 NAME = "histfactory"
+PULLED = 0.25
+"""A parameter nearer to zero than this has no second minimum on its other side."""
 NOISE = 1e-9
 """Two fits whose -2 ln L differ by less than this found the same minimum."""
 
@@ -143,22 +145,19 @@ class HistFactory:
         return theta
 
     def _lowest(self, data: Data, theta: Array, with_mu: bool) -> Fit:
-        """The best of several fits for each row: from `theta`; from where parameters begin by default; from what is
-        best for a stronger signal, where another minimum may already be the lowest; and with each parameter that moves
-        yields to the same side either way on its other side."""
+        """The best of several fits for each row: from `theta`; from where a fit for a stronger signal ends that began
+        by default, since another minimum may already be the lowest there; and with each parameter that moves yields to
+        the same side either way, where it is pulled, on its other side."""
         poi = self._compiled.poi
         best = self._attempt(data, self._possible(data, theta), None, with_mu)
-        default = np.tile(self._compiled.begin, (len(data), 1))
-        default[:, poi] = theta[:, poi]
-        best = self._attempt(data, default, best, with_mu)
-        strong = default.copy()
-        strong[:, poi] = 2.0 if with_mu else 2 * theta[:, poi]
-        if strong[:, poi].any() and (above := self._attempt(data, strong, None, False)) is not None:
-            strong[:, self._nuisance] = above.parameters
-            strong[:, poi] = strong[:, poi] if with_mu else theta[:, poi]
-            best = self._attempt(data, strong, best, with_mu)
+        other = np.tile(self._compiled.begin, (len(data), 1))
+        other[:, poi] = 2.0 if with_mu else 2 * theta[:, poi]
+        if other[:, poi].any() and (strong := self._attempt(data, other, None, False)) is not None:
+            other[:, self._nuisance] = strong.parameters
+            other[:, poi] = other[:, poi] if with_mu else theta[:, poi]
+        best = self._attempt(data, other, best, with_mu)
         for index in self._compiled.two_sided:
-            if best is not None:
+            if best is not None and np.any(np.abs(self._theta(best)[:, index]) > PULLED):
                 other = self._theta(best)
                 other[:, index] = np.where(other[:, index] > 0, -1.0, 1.0)
                 best = self._attempt(data, other, best, with_mu)
