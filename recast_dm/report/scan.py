@@ -77,14 +77,21 @@ class Scan:
         return tuple(dict.fromkeys(str(row.numbers["correlation_model"]) for row in self.done))
 
     def notes(self) -> tuple[str, ...]:
-        """What has to be said of points that have no limit: how many, and why."""
-        found = []
+        """What has to be said: of which couplings a scan was rescaled; how many points have no limit, and why."""
+        found = [self._rescaled()] if self.document.get("rescaled") else []
         for name, rows in (("not covered", self.not_covered), ("failed", self.failed)):
             if rows:
                 reasons = tuple(dict.fromkeys(row.reason for row in rows))
                 more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
                 found.append(f"{name}: {len(rows)} of {len(self.rows)} points: {reasons[0]}{more}")
         return tuple(found)
+
+    def _rescaled(self) -> str:
+        said = self.document["rescaled"]
+        before = said.get("from", {})
+        fixed = ", ".join(f"{name} = {value:g}" for name, value in before.get("fixed", {}).items())
+        source = f" ({said['source']})" if said.get("source") else ""
+        return f"rescaled, not run at these couplings: from {before.get('model', 'another model')} at {fixed}{source}"
 
     def cut(self, at: Mapping[str, float]) -> Scan:
         """The slice at values of some axes. Raises UsageError for what is no axis, or none of its values."""

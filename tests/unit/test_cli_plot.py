@@ -62,12 +62,26 @@ def test_the_run_directory_of_a_scan(cli, here):
         (("scan.json", "--at", "m_dm=3", "--kind", "limit"), "the scan has no m_dm = 3"),
         (("scan.json", "--quantity", "tau"), "neither mu nor sigma"),
         (("other.json",), "there is no run 'other.json'"),
+        (("scan.json", "--kind", "limit", "-o", "scan.png"), "scan.json would be replaced"),
     ],
 )
 def test_wrong_words(cli, here, words, said):
     code, _, err = cli("plot", *words)
     assert (code, said in err) == (2, True), err
     assert not [path for path in Path().iterdir() if path.suffix != ".json"]
+
+
+def test_a_plot_may_take_the_place_of_an_older_one(cli, here):
+    for kind in ("limit", "plane"):
+        assert cli("plot", "scan.json", "--kind", kind, "--no-relic", "-o", "x.svg")[0] == 0
+    assert json.loads(Path("x.json").read_text())["kind"] == "plane"
+
+
+def test_a_table_of_somebody_else_stays(cli, here):
+    Path("points.csv").write_text("m_med,m_dm\n")
+    code, _, err = cli("plot", "scan.json", "--kind", "limit", "-o", "points.png")
+    assert (code, "points.csv would be replaced" in err) == (2, True)
+    assert Path("points.csv").read_text() == "m_med,m_dm\n"
 
 
 def test_a_damaged_scan_is_said_to_be_damaged(cli, here):

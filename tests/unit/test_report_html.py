@@ -206,6 +206,21 @@ def test_a_scan_with_one_axis_and_one_with_couplings():
     assert "5 m_med (500 to 2500) \u00d7 4 g_q (0.05 to 0.5)" in Read(html.fragment(scans.couplings())).text
 
 
+def test_a_rescaled_scan_says_from_where(tmp_path):
+    document = scans.document(m_dm=(1.0,), fixed={"g_q": 0.1, "g_dm": 1.0, "g_l": 0.0})
+    before = {"g_q": 0.25, "g_dm": 1.0, "g_l": 0.0}
+    document["rescaled"] = {"from": {"model": "spin1-axial", "fixed": before}, "source": "arXiv:2203.12035"}
+    for point in document["points"]:
+        if point["status"] == "done":
+            point.update(cls_obs=None, cls_exp=None)
+    file = tmp_path / "scan.json"
+    file.write_text(json.dumps(document))
+    text = Read(report.write(material.of_scan(scans_.read(file), file, list)).html).text
+    assert "rescaled, not run at these couplings: from spin1-axial at g_q = 0.25" in text
+    assert re.search(r"recast-dm scan .* --set g_q=0.25 --set g_dm=1 --set g_l=0\n", text)
+    assert re.search(r"recast-dm rescale .* --set m_dm=1 --set g_q=0.1\n?", text)
+
+
 def test_hostile_scans(tmp_path):
     document = scans.document(m_dm=(1.0,))
     document |= {"analysis": HOSTILE[:-1], "title": HOSTILE[:-1], "references": {"arxiv": HOSTILE[:-1]}}

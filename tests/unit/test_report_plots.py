@@ -54,6 +54,20 @@ def test_a_limit_on_the_cross_section_stands_beside_the_theory():
     assert step.observed / step.theory == pytest.approx(scans.mu_observed(1500, 1))
 
 
+def test_the_slice_with_the_most_limits_is_drawn():
+    """The points of a search for a contour lie anywhere: an axis may have none at its least value."""
+    document = scans.document()
+    document["points"] = [
+        p for p in document["points"] if p["parameters"]["m_dm"] > 1 or p["parameters"]["m_med"] < 600
+    ]
+    plot = prepared(document, "limit")
+    assert (plot.scan.at["m_dm"], len(plot.steps)) == (200.0, 6)
+    document["points"] = [p for p in document["points"] if p["parameters"]["m_dm"] == 1]
+    alone = prepared(document, "limit")
+    assert [step.x for step in alone.steps] == [500.0]
+    assert plots.draw(alone).axes
+
+
 def test_without_cross_sections_the_limit_is_on_mu():
     document = scans.document(m_dm=(1.0,))
     for point in document["points"]:

@@ -11,6 +11,7 @@ from recast_dm import __version__
 from recast_dm.report.html.elements import Child, Element, h
 from recast_dm.report.html.material import Material, digest
 from recast_dm.report.html.tables import facts, note, table, value
+from recast_dm.report.scan import Scan
 
 MOST_KEYS = 300
 
@@ -97,19 +98,31 @@ def commands(material: Material) -> Child:
 
 def _again(material: Material, capsule: str) -> list[str]:
     if material.scan is not None:
-        scan = material.scan
-        words = [f"--grid {name}={','.join(f'{v:g}' for v in values)}" for name, values in scan.axes.items()]
-        words += [f"--set {name}={number:g}" for name, number in scan.at.items()]
-        return [f"recast-dm scan {capsule} --model {shlex.quote(scan.model)} {' '.join(map(_quoted, words))}"]
+        return _scan_again(material.scan, capsule)
     run = material.run
     if material.kind == "run" and run is not None and run.about.get("model"):
-        words = [f"--set {name}={value(number)}" for name, number in (run.about.get("parameters") or {}).items()]
-        return [
-            f"recast-dm rerun {capsule} --model {shlex.quote(str(run.about['model']))} {' '.join(map(_quoted, words))}"
-        ]
+        words = [_set(name, number) for name, number in (run.about.get("parameters") or {}).items()]
+        return [f"recast-dm rerun {capsule} --model {shlex.quote(str(run.about['model']))} {' '.join(words)}"]
     return []
 
 
-def _quoted(option: str) -> str:
-    name, _, rest = option.partition(" ")
-    return f"{name} {shlex.quote(rest)}"
+def _scan_again(scan: Scan, capsule: str) -> list[str]:
+    """The scan, and for a rescaled one the step from its couplings to these."""
+    grid = [f"--grid {shlex.quote(name + '=' + ','.join(f'{v:g}' for v in vs))}" for name, vs in scan.axes.items()]
+    before = (scan.document.get("rescaled") or {}).get("from")
+    here = [_set(name, number) for name, number in scan.at.items()]
+    if before is None:
+        return [f"recast-dm scan {capsule} --model {shlex.quote(scan.model)} {' '.join((*grid, *here))}"]
+    known = before.get("fixed", {})
+    first = [each for name, each in zip(scan.axes, grid, strict=True) if name not in known]
+    then = [each for name, each in zip(scan.axes, grid, strict=True) if name in known]
+    then += [_set(name, number) for name, number in scan.at.items() if number != known.get(name)]
+    there = [_set(name, number) for name, number in known.items()]
+    return [
+        f"recast-dm scan {capsule} --model {shlex.quote(str(before['model']))} {' '.join((*first, *there))}",
+        f"recast-dm rescale build/runs/latest --model {shlex.quote(scan.model)} {' '.join(then)}",
+    ]
+
+
+def _set(name: str, number: Any) -> str:
+    return f"--set {shlex.quote(f'{name}={value(number)}')}"

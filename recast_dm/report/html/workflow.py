@@ -17,8 +17,8 @@ from recast_dm.report.html.material import Material
 from recast_dm.report.html.pictures import address
 from recast_dm.report.html.tables import mark, note, table
 
-MOST_STEPS = 300
-"""Steps that the table lists one by one; more are listed by their stages."""
+FEW_STEPS, MOST_STEPS = 24, 1000
+"""Steps that are listed at once; more are listed by their stages, with so many of the steps folded in."""
 MOST_LOGS = 60
 HEAD, TAIL = 4_000, 12_000
 """Characters of a log that are kept from its beginning and from its end."""
@@ -38,13 +38,19 @@ def picture(material: Material) -> Element | None:
     return h("div", image, class_="wide", tabindex="0", role="group")
 
 
-def steps(run: Run, records: Mapping[StepId, Mapping[str, Any]]) -> Element:
-    """The steps with their times, or the stages of a long run. `records` know what a cached step once took."""
-    if len(run.steps) > MOST_STEPS:
-        rows = [_stage(stage) for stage in run.stages()]
-        return table(("stage", "state", "steps", "ran", "cached", "kept", "elapsed"), rows, numeric=range(2, 7))
-    rows = [_step(step, records.get(step.id)) for step in run.steps]
-    return table(("step", "state", "how", "work, s", "in"), rows, numeric=(3,))
+def steps(run: Run, records: Mapping[StepId, Mapping[str, Any]]) -> Child:
+    """The steps with their times, below the stages of a long run. `records` know what a cached step once took."""
+    rows = [_step(step, records.get(step.id)) for step in run.steps[:MOST_STEPS]]
+    found = table(("step", "state", "how", "work, s", "in"), rows, numeric=(3,))
+    if len(run.steps) <= FEW_STEPS:
+        return found
+    stages = [_stage(stage) for stage in run.stages()]
+    left = len(run.steps) - len(rows)
+    more = note(f"{left} more are in the run directory: `recast-dm status` counts them.") if left else None
+    return [
+        table(("stage", "state", "steps", "ran", "cached", "kept", "elapsed, s"), stages, numeric=range(2, 7)),
+        h("details", h("summary", "Every step", h("small", f" {len(run.steps)} steps")), found, more),
+    ]
 
 
 def _step(step: StepHistory, record: Mapping[str, Any] | None) -> list[Child]:

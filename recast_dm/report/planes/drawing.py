@@ -25,7 +25,7 @@ _AXES = {
     "SD-p": r"$\sigma_\mathrm{SD}$ (DM-proton) [cm$^2$]",
     "SD-n": r"$\sigma_\mathrm{SD}$ (DM-neutron) [cm$^2$]",
 }
-DECADES = 5.0
+DECADES = 10.0
 """Decades of the axis above the collider's region and below the curves, at most, that are shown."""
 
 

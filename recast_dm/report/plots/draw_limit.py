@@ -18,7 +18,8 @@ def draw(plot: LimitPlot) -> Any:
         _outside(axes, plot)
         _missing(axes, plot)
         axes.set_yscale("log")
-        axes.set_xlim(plot.steps[0].x, plot.steps[-1].x)
+        if plot.steps[0].x < plot.steps[-1].x:
+            axes.set_xlim(plot.steps[0].x, plot.steps[-1].x)
         _room(axes, plot)
         axes.set_xlabel(quantities.axis(plot.axis))
         axes.set_ylabel(_quantity(plot))

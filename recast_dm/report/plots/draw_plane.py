@@ -139,6 +139,9 @@ def _ends(axes: Any, plot: PlanePlot) -> None:
     axes.set_xlim(xs[0], xs[-1])
     if plot.log_y:
         axes.set_yscale("log")
-        axes.set_ylim(ys[0], ys[-1] * (ys[-1] / ys[0]) ** ROOM)
+        axes.set_ylim(ys[0], ys[-1] * (ys[-1] / ys[0]) ** (0.6 * ROOM))
+        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.tick_params(axis="y", which="minor", labelsize="x-small")
     else:
         axes.set_ylim(ys[0], ys[-1] + ROOM * (ys[-1] - ys[0]))

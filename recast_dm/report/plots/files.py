@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import store
-from recast_dm.errors import UsageError
+from recast_dm.errors import IntegrityError, UsageError
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -45,11 +45,30 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return place.getvalue().encode()
 
 
+def _check_data(file: Path, schema: str) -> None:
+    """The numbers of a plot may take the place of those of an older one, and of nothing else: never that of a scan."""
+    table = file.with_suffix(".csv")
+    if not file.exists():
+        if table.exists():
+            raise UsageError(f"{table} would be replaced by the numbers of the plot", hint="name another file with -o")
+        return
+    try:
+        found = store.read_document(file)
+    except IntegrityError:
+        found = None
+    if not isinstance(found, dict) or found.get("schema") != schema:
+        raise UsageError(f"{file} would be replaced by the numbers of the plot", hint="name another file with -o")
+
+
 def save(
     figure: Any, output: Path, head: Sequence[str], rows: Iterable[Sequence[Any]], document: Mapping[str, Any]
 ) -> tuple[Path, ...]:
-    """Writes the picture at `output`, and `.csv` and `.json` beside it. Raises UsageError and StorageError."""
+    """Writes the picture at `output`, and `.csv` and `.json` beside it.
+
+    Raises UsageError, also where the `.json` would replace what is no plot's, and StorageError.
+    """
     check_output(output)
+    _check_data(output.with_suffix(".json"), str(document["schema"]))
     beside = {".csv": table(head, rows), ".json": store.pretty(document)}
     store.write_atomic(output, picture(figure, output.suffix[1:]))
     for suffix, data in beside.items():

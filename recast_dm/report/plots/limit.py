@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -75,7 +76,9 @@ class LimitPlot:
 
 
 def prepare(scan: Scan, at: Mapping[str, float] | None = None, quantity: Quantity | None = None) -> LimitPlot:
-    """The curve of a scan, or of a slice of it. What `at` leaves open but the first axis is taken at its least value.
+    """The curve of a scan, or of a slice of it. What `at` leaves open is taken where most is known.
+
+    That is the value with the most limits, the least of several.
 
     The limit is on the cross-section where there is one at every point, else on mu. Raises UsageError.
     """
@@ -85,7 +88,7 @@ def prepare(scan: Scan, at: Mapping[str, float] | None = None, quantity: Quantit
             "there is nothing to draw a limit against: no parameter varies", hint="use a scan, or less --at"
         )
     axis = "m_med" if "m_med" in whole.axes else next(iter(whole.axes))
-    cut = whole.cut({name: values[0] for name, values in whole.axes.items() if name != axis})
+    cut = _slice(whole, axis)
     known = all(row.sigma_obs is not None for row in cut.done)
     if quantity == "sigma" and not known:
         raise UsageError("this scan has no cross-sections", hint="--quantity mu")
@@ -93,6 +96,18 @@ def prepare(scan: Scan, at: Mapping[str, float] | None = None, quantity: Quantit
     rows = sorted(cut.rows, key=lambda row: row.parameters[axis])
     steps = tuple(_step(row, row.parameters[axis], chosen) for row in rows)
     return LimitPlot(scan=cut, axis=axis, quantity=chosen, steps=steps, crossings=_crossings(rows, axis))
+
+
+def _slice(scan: Scan, axis: str) -> Scan:
+    """The slice along one axis at the value of each other one that has the most limits. Raises UsageError."""
+    for name in scan.axes:
+        if name != axis:
+            counts = Counter(row.parameters[name] for row in scan.done)
+            best = max(scan.axes[name], key=lambda value: (counts[value], -value))
+            scan = scan.cut({name: best})
+    if not scan.rows:
+        raise UsageError(f"no point of the scan lies along {axis} there", hint="--at names a slice")
+    return scan
 
 
 def _step(row: Row, x: float, quantity: Quantity) -> Step:
