@@ -60,11 +60,17 @@ def searched(name: str, opening: execution.Opening, settings: execution.Settings
     try:
         with progress.observer(quiet=settings.quiet) as observer:
             found = search(ready, observer)
-            found = spotcheck.checked(found, observer)
+            found = spotcheck.checked(found, observer, _memory())
     finally:
         options.link_latest(ready.directory)
     found.keep()
     return found
+
+
+def _memory() -> Path | None:
+    """Where it is remembered what has been checked; nothing is where caches cannot be written."""
+    cache = options.cache()
+    return cache / "checks" if cache else None
 
 
 def show(found: Scan, *, json: bool) -> None:

@@ -89,15 +89,15 @@ def test_the_same_again_finds_everything(bench: Bench, scanned: dict[str, Any]) 
 
 def test_a_scan_that_is_killed_goes_on(bench: Bench) -> None:
     words = ("scan", CMS, *AXIAL, "--grid", "m_med=1100:1700:100", "--set", "m_dm=1", "--workdir", "killed")
-    log = (bench.place / "killed.log").open("wb")
-    runner = subprocess.Popen(bench.argv(*words), env=bench.environment, cwd=bench.place, stdout=log, stderr=log)
     records = bench.place / "killed" / ".records"
-    for _ in range(600):
-        if any(records.glob("point/*/cross_section/0.json")):
-            break
-        time.sleep(0.1)
-    runner.send_signal(signal.SIGKILL)
-    runner.wait()
+    with (bench.place / "killed.log").open("wb") as log:
+        runner = subprocess.Popen(bench.argv(*words), env=bench.environment, cwd=bench.place, stdout=log, stderr=log)
+        for _ in range(600):
+            if any(records.glob("point/*/cross_section/0.json")):
+                break
+            time.sleep(0.1)
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
     finished = {path: path.stat().st_mtime_ns for path in records.glob("point/**/*.json")}
     assert finished
     document = bench.document(*words)
