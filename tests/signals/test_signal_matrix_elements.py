@@ -143,9 +143,11 @@ def test_widths(name):
     for model, point in random_points(name):
         widths, spin = model.widths(point), model.record.mediator.spin
         dark = width(point["m_med"], point["m_dm"], 1, vertices_of(model, point["g_dm"]), spin=spin)
-        assert widths["chi"] == pytest.approx(dark, rel=1e-6)
+        assert widths["chi"] == pytest.approx(dark, rel=1e-6, abs=0)
         for channel, mass, colours, vertices in light_fermions(model, point):
-            assert widths[channel] == pytest.approx(width(point["m_med"], mass, colours, vertices, spin=spin), rel=1e-6)
+            assert widths[channel] == pytest.approx(
+                width(point["m_med"], mass, colours, vertices, spin=spin), rel=1e-6, abs=0
+            )
 
 
 @pytest.mark.parametrize("name", ["spin1-axial", "spin1-vector", "spin0-pseudoscalar"])
@@ -186,7 +188,7 @@ def test_annihilation_at_every_energy(name):
                 )(s)[0]
                 sigma -= _of_gluons(point, energy, gamma, pseudoscalar=odd == "-")
             velocity = 2 * math.sqrt(1 - 4 * m_dm**2 / energy**2)
-            assert sigma * velocity == pytest.approx(expected, rel=2e-3)
+            assert sigma * velocity == pytest.approx(expected, rel=2e-3, abs=0)
 
 
 def _of_gluons(point, energy, gamma, *, pseudoscalar):
@@ -212,7 +214,7 @@ def test_loops_are_integrals_over_feynman_parameters(tau, pseudoscalar):
     parts = [quad(lambda x, p=p: p(inner(x)), 0, 1, points=cuts or None, limit=400)[0] for p in (np.real, np.imag)]
     integral = complex(*parts)
     expected = 2 * integral if pseudoscalar else 2 * (a / 4 / 2 * 4 / a * 4 / a + (1 - 4 / a) * integral)
-    assert abs(form_factor(tau, pseudoscalar=pseudoscalar)) == pytest.approx(abs(expected), rel=1e-5)
+    assert abs(form_factor(tau, pseudoscalar=pseudoscalar)) == pytest.approx(abs(expected), rel=1e-5, abs=0)
 
 
 def test_the_matrices_are_dirac_matrices():
