@@ -27,8 +27,8 @@ def combine(places: Places, output: Output = None, json: options.Json = False) -
 
     \b
     Examples:
-      recast-dm combine build/runs/atlas build/runs/cms
-      recast-dm combine scans/atlas scans/cms -o together.json --json
+      recast-dm combine build/runs/one build/runs/other
+      recast-dm combine scans/one scans/other -o together.json --json
     """
     from recast_dm import store
     from recast_dm.reinterpret import combine as combining

@@ -113,7 +113,7 @@ EVENTS = Outside(
                 unit="GeV",
                 meaning="qCut of MLM or the scale of CKKW-L; 0: xqcut, ktdurham or ptlund of the run card",
                 lower=Bound(0.0, "0: that of the run card"),
-                upper=Bound(2000.0, "above the jets that monojet searches see"),
+                upper=Bound(2000.0, "above the jets that searches for missing momentum see"),
                 default=0.0,
             ),
             Parameter(
