@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm.errors import UsageError
-from recast_dm.statistics import found
+from recast_dm.statistics import found, uncertainty
 from recast_dm.statistics.asymptotic import Test
 from recast_dm.statistics.workspace import Model, read_model
 
@@ -32,9 +32,16 @@ def run(*, workspace: Path, patch: Path, signal: Path, limit: Path, likelihood: 
 
 
 def document(model: Model, signal: Mapping[str, Any], likelihood: str = found.AUTO) -> dict[str, Any]:
-    """The limit on a signal, as the limit stage writes it."""
+    """The limit on a signal, as the limit stage writes it.
+
+    Where the workspace gives bins and one error each, how the limit depends on their correlation is one more item of
+    its uncertainty.
+    """
     test = Test(found.bind(model, likelihood))
     at_one, upper = test.hypotest(1.0), test.upper_limits()
+    items = [dict(each) for each in signal.get("uncertainties", ())]
+    if (spread := uncertainty.correlations(uncertainty.by_correlation_model(model))) is not None:
+        items.append(spread.document())
     return {
         "schema": SCHEMA,
         "sigma_pb": signal["sigma_pb"],
@@ -47,7 +54,7 @@ def document(model: Model, signal: Mapping[str, Any], likelihood: str = found.AU
         "mu_upper_exp_mc_error": signal["mu_mc_error"],
         "correlation_model": signal["correlation_model"],
         "likelihood": test.likelihood.name,
-        "uncertainties": [dict(each) for each in signal.get("uncertainties", ())],
+        "uncertainties": items,
         "poi": model.poi,
         **{name: signal[name] for name in KEPT if name in signal},
     }

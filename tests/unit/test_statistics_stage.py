@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from likelihoods import cms_model, counting
+from likelihoods import ATLAS_SIGNAL, atlas_model, cms_model, counting
 
 import recast_dm
 from recast_dm.statistics import NotCovered, read_limit, read_outcome
@@ -56,6 +56,14 @@ def test_a_limit(point, tmp_path):
     document = json.loads((tmp_path / "a/limit.json").read_text())
     assert document["acceptance_times_efficiency"] == 0.06
     assert document["poi"] == "mu"
+
+
+def test_what_the_correlation_of_the_bins_does_is_an_item_of_the_uncertainty(point, tmp_path):
+    assert main(point("a", atlas_model(ATLAS_SIGNAL))) == 0
+    limit = read_limit(tmp_path / "a/limit.json")
+    assert [each.source for each in limit.uncertainties] == ["interpolation", "correlation model"]
+    assert f"independent {limit.mu_upper_obs:.4g}, half" in limit.uncertainties[1].how
+    assert limit.uncertainties[1].relative > 0.05
 
 
 def test_a_point_that_is_not_covered_needs_no_patch(point, tmp_path):
