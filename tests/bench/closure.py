@@ -1,4 +1,4 @@
-"""The published limits of the ATLAS analysis, and ours; steps in the cache are used."""
+"""The published limits of the monojet analyses, and ours; steps in the cache are used."""
 
 import json
 import subprocess
@@ -11,6 +11,31 @@ POINTS_GEV = (1000, 1500, 2000, 2250)
 
 
 def measure() -> None:
+    atlas()
+    cms()
+
+
+def cms() -> None:
+    """Out of the efficiency maps; leading order, without a K-factor."""
+    with tempfile.TemporaryDirectory() as place:
+        words = ["closure", ROOT / "specs/cms-exo-20-004", "--json", "--workdir", f"{place}/run"]
+        command = [str(word) for word in (BIN / "recast-dm", *words)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
+    rows = [
+        (
+            f"{found['parameters']['m_med'] / 1000:g}",
+            found["quantity"],
+            f"{found['ours']:.3g}",
+            f"{found['published']:.3g}",
+            f"{found['ratio']:.2f}",
+        )
+        for found in json.loads(done.stdout)["closure"]
+    ]
+    head = ("m_med, TeV", "quantity", "ours (LO)", "published", "ratio")
+    table("Closure: CMS monojet from its maps, axial-vector, g_q = 0.25, g_dm = 1, m_dm = 1 GeV", head, rows)
+
+
+def atlas() -> None:
     recast = BIN / "recast-dm"
     quiet(recast, "capture", ROOT / "specs/atlas-exot-2018-06", "-o", CAPSULE)()
     rows = []
