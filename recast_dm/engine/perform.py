@@ -97,7 +97,7 @@ class Worker:
         if tree.sha256 != twin.tree.sha256:
             store.remove(place)
             return None
-        return self._recorded(prepared, tree, twin.execution, "run")
+        return self._recorded(prepared, tree, _as_seen_by(prepared.step, twin.execution), "run")
 
     def _cached(self, prepared: Prepared) -> Record | None:
         if prepared.image is None or self._tools.cache is None:
@@ -111,7 +111,7 @@ class Worker:
             if entry.place.is_dir():
                 raise
             return None  # somebody has just removed it
-        return self._recorded(prepared, entry.tree, entry.execution, "cache")
+        return self._recorded(prepared, entry.tree, _as_seen_by(prepared.step, entry.execution), "cache")
 
     # --- making ------------------------------------------------------------------------------------------------------
 
@@ -253,6 +253,12 @@ class Worker:
             execution=execution,
             reused=reused,
         )
+
+
+def _as_seen_by(step: Step, execution: Mapping[str, Any]) -> dict[str, Any]:
+    """How equal work was done elsewhere, where the directories had the names of other steps, but the same places."""
+    places = {str(source): place for source, place in command.in_container(step).items()}
+    return {**execution, **({"places": places} if "places" in execution else {})}
 
 
 def now() -> str:

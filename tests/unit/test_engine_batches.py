@@ -415,6 +415,9 @@ class TestTwins:
         assert bench.hows() == {"same/0": "ran", "same/1": "cached", "same/2": "cached", "same/3": "ran"}
         assert [record.reused for record in finished.records] == [None, "run", "run", None]
         assert len({(bench.root / f"run/same/{n}/out").stat().st_ino for n in range(3)}) == 1
+        assert [record.execution["places"] for record in finished.records] == [
+            {f"same/{n}": "/workdir"} for n in range(4)
+        ]
         assert [schemas.problem("step-1", each) for each in records(bench).values()] == [None] * 4
         run(bench, flow, cached=False)
         assert bench.counted() == {"kept": 4}
