@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 UNPRIVILEGED_UID = 64077
 """The uid that containers get when the caller is root: no account has it, so it owns nothing but its step's files."""
 
+RUNS = Path("build") / "runs"
+"""Where runs go that are given no place."""
 RECAST_CATALOGUES = "RECAST_ATLAS_CATALOGUE"
 """RECAST's own variable: directories with entries of its catalogue, a colon between them."""
 
@@ -62,6 +66,34 @@ class Config:
             curves.absolute(),
             models.absolute(),
         )
+
+    def writable_cache(self, told: Callable[[str], object] = lambda _: None) -> Path | None:
+        """The directory of caches, where it can be written; else `told` hears why not."""
+        from recast_dm import store
+        from recast_dm.errors import RecastError
+
+        try:
+            place = store.make_directory(self.cache_dir)
+        except RecastError as error:
+            told(error.message)
+            return None
+        if os.access(place, os.W_OK):
+            return place
+        told(f"{place} is not writable")
+        return None
+
+
+def run_directory(given: Path | None) -> Path:
+    """The run directory: the given one, or a new name below build/runs."""
+    return given or RUNS / f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+
+
+def link_latest(directory: Path) -> None:
+    """Points build/runs/latest at a run directory of ours that exists."""
+    if directory.parent == RUNS and directory.is_dir():
+        link = RUNS / f".latest.{uuid4().hex}"
+        link.symlink_to(directory.name)
+        link.replace(RUNS / "latest")
 
 
 def environment() -> dict[str, str]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import html
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recast_dm import reinterpret
-from recast_dm.api.settings import cache_directory, config
-from recast_dm.capsule import open_capsule, packing
-from recast_dm.capsule.catalogue import entries, listing
-from recast_dm.errors import UsageError
+from recast_dm.api.settings import Settings, config
+from recast_dm.capsule.catalogue import listing, naming
 from recast_dm.reinterpret import Subject
-from recast_dm.spec import remote, source
+from recast_dm.reinterpret.opening import Opening, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,61 +86,35 @@ class Preserved:
         return f"<table>{cells}</table>"
 
 
-def load(name: str | Path | Preserved, *, example: str | None = None) -> Preserved:
-    """Opens a capsule (a directory or one file, checked), an analysis, a `reana.yaml`, a bare workflow; or what the
-    catalogue knows by that name. `example` names one of the `example_inputs` of a recast.yml.
+def load(
+    name: str | Path | Preserved,
+    *,
+    example: str | None = None,
+    inputs_from: tuple[Path, ...] = (),
+    allow_remote: bool = False,
+    settings: Settings | None = None,
+) -> Preserved:
+    """Opens a capsule (a directory or one file, checked), an analysis, a workflow; or what the catalogue calls so.
+
+    `example` names one of the `example_inputs` of a recast.yml, `inputs_from` where inputs lie that a capsule keeps by
+    reference; `allow_remote` fetches what lies on servers.
 
     Raises UsageError for what is not there, SpecError with file:line:column, IntegrityError for a damaged capsule.
 
-    >>> load("tests/analyses/nothing")
+    >>> load("tests/analyses/nothing.yml")
     Traceback (most recent call last):
-    recast_dm.errors.UsageError: tests/analyses/nothing does not exist
+    recast_dm.errors.UsageError: tests/analyses/nothing.yml does not exist
       name a directory, or a file, that holds a workflow
     """
     if isinstance(name, Preserved):
         return name
-    place = resolved(str(name))
-    if packing.is_capsule(Path(place)):
-        if example is not None:
-            raise UsageError("a capsule brings its own inputs", hint="leave out `example`")
-        return Preserved(subject=reinterpret.of_capsule(open_capsule(Path(place), cache_directory())), kind="capsule")
-    found = source.open_source(place, example=example)
-    initdir = _init_files(found)
-    if found.analysis is None:
-        return Preserved(subject=reinterpret.of_source(found, initdir), kind=found.kind)
-    subject = reinterpret.of_analysis(found.analysis, reinterpret.example_inputs(found.analysis))
-    return Preserved(subject=replace(subject, initdir=initdir), kind="analysis")
-
-
-def resolved(name: str) -> str:
-    """A path or an address as it is; any other name as the catalogue has it. Raises UsageError."""
-    if remote.is_remote(name) or _exists(name) or _exists(name.rpartition("#")[0]):
-        return name
-    known = catalogue()
-    if not known:
-        return name
-    try:
-        return str(listing.resolve(known, name))
-    except UsageError as error:
-        raise UsageError(f"there is no such path, and {error.message}", hint=error.hint) from None
+    opening = Opening(example=example, inputs_from=inputs_from, allow_remote=allow_remote)
+    subject = opened(str(name), opening, None, config(), (settings or Settings()).told)
+    return Preserved(
+        subject=subject, kind="capsule" if subject.capsule else "analysis" if subject.analysis else "workflow"
+    )
 
 
 def catalogue() -> list[listing.Listed]:
     """Everything that the user's catalogue and RECAST's directories name."""
-    return listing.listed(entries.load(config().catalogue), config().recast_catalogues)
-
-
-def _init_files(found: source.Source) -> Path | None:
-    """The init files of a source; those that have to be unpacked or chosen last as long as this process."""
-    if not (found.inputarchive or found.chosen):
-        return found.initdir
-    scratch = tempfile.TemporaryDirectory(prefix="recast-dm-init-")
-    atexit.register(scratch.cleanup)
-    return source.prepare(found, Path(scratch.name) / "init")
-
-
-def _exists(name: str) -> bool:
-    try:
-        return bool(name) and Path(name).exists()
-    except (OSError, ValueError):  # too long; a NUL byte
-        return False
+    return naming.known(config())

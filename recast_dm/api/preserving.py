@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from recast_dm import reinterpret, store
-from recast_dm.api.opening import Preserved, load, resolved
-from recast_dm.api.settings import Settings, cache_directory, config, link_latest
-from recast_dm.capsule import Capsule, packing
+from recast_dm.api.opening import Preserved, load
+from recast_dm.api.settings import Settings, config
+from recast_dm.capsule import packing
 from recast_dm.capsule import verify as verification
-from recast_dm.capsule.capture import Contents, refuse_foreign
-from recast_dm.capsule.capture import capture as write
+from recast_dm.capsule.catalogue import naming
 from recast_dm.capsule.comparison.compare import Agreement
 from recast_dm.capsule.inputs import LARGEST
 from recast_dm.capsule.verify import Check
-from recast_dm.errors import StorageError, UsageError
-from recast_dm.images import engine, platforms, sources
-from recast_dm.images.blobs import Blobs
-from recast_dm.images.layout import Stored
-from recast_dm.reinterpret import preserve as references
+from recast_dm.config import link_latest
+from recast_dm.errors import UsageError
+from recast_dm.reinterpret import capturing
 from recast_dm.reinterpret import verification as starting
-from recast_dm.runtimes import Runtime
 from recast_dm.spec import analysis as analyses
-from recast_dm.spec.analysis import Analysis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,30 +55,23 @@ def capture(
     bytes are kept by hash and address. Raises UsageError for a secret, or when something else is at `output`.
     """
     settings, place = settings or Settings(), Path(output)
-    found = analyses.load(directory_of(analysis))
-    wanted = _Wanted(performed, images, strict, allowed, by_reference)
-    if place.suffix not in packing.SUFFIXES:
-        _capture(found, place, wanted, settings)
-        return load(place)
-    refuse_foreign(place, found)
-    packing.refuse_foreign(place)
-    with store.unfinished(place) as directory:
-        capsule = _capture(found, directory / place.stem, wanted, settings)
-        packing.pack(capsule.path, place)
+    found = analyses.load(capturing.directory_of(str(analysis), config()))
+    means = capturing.Means(
+        config=config(),
+        runtime=settings.runtime_for(found.workflow),
+        backend=settings.backend(found.workflow),
+        directory=settings.directory(),
+        observer=settings.observer,
+        told=settings.told,
+    )
+    asked = capturing.Asked(
+        images=images, performed=performed, strict=strict, by_reference=by_reference, allowed=allowed
+    )
+    try:
+        capturing.preserve(found, place, asked, means)
+    finally:
+        link_latest(means.directory)
     return load(place)
-
-
-def directory_of(analysis: str | Path) -> Path:
-    """The directory of the analysis that is meant: a path, its recast.yml, or a name of the catalogue."""
-    place = Path(resolved(str(analysis)))
-    if packing.is_capsule(place):
-        raise UsageError(f"{place} is a capsule already", hint="name the directory of an analysis")
-    if place.name == analyses.MANIFEST and place.is_file():
-        return place.parent
-    if not place.is_dir():
-        what = "is not a directory" if place.exists() else "does not exist"
-        raise UsageError(f"{place} {what}", hint=f"name a directory with a {analyses.MANIFEST}")
-    return place
 
 
 def verify(
@@ -105,8 +89,8 @@ def verify(
     if depth not in ("bytes", "default", "rerun"):
         raise UsageError(f"there is no depth {depth!r}", hint="bytes, default or rerun")
     wanted = None if digest is None else verification.read_digest(digest)
-    place = Path(resolved(str(capsule)))
-    checks = [verification.check_bytes(place, cache_directory())]
+    place = Path(naming.meant(str(capsule), config()))
+    checks = [verification.check_bytes(place, config().writable_cache())]
     outputs: tuple[Agreement, ...] = ()
     if checks[0].ok:
         manifest = packing.read_manifest(place)
@@ -120,81 +104,6 @@ def verify(
 
 
 # --- how --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    performed: bool
-    images: tuple[str, ...]
-    strict: bool
-    allowed: frozenset[str]
-    by_reference: int
-
-
-def _capture(analysis: Analysis, output: Path, wanted: _Wanted, settings: Settings) -> Capsule:
-    refuse_foreign(output, analysis)
-    initdata = reinterpret.example_inputs(analysis)
-    runtime = settings.runtime_for(analysis.workflow)
-    directory = settings.directory()
-    with shared_blobs() as shared:
-        images = _images(analysis, wanted.images, runtime, shared, settings.told)
-        perform = None
-        if wanted.performed:
-            backend = settings.backend(analysis.workflow)
-            perform = references.reference_run(analysis, initdata, images, backend, directory, settings.observer)
-        about = runtime.about() if runtime else None
-        contents = Contents(
-            analysis=analysis,
-            example=initdata,
-            images=images,
-            shared=shared,
-            runtime=f"{about.name} {about.version}" if about else "none",
-            perform=perform,
-            by_reference=wanted.by_reference,
-            strict=wanted.strict,
-            allowed=wanted.allowed,
-        )
-        try:
-            return write(contents, output, settings.told)
-        finally:
-            link_latest(directory)
-
-
-def _images(
-    analysis: Analysis,
-    asked: tuple[str, ...],
-    runtime: Runtime | None,
-    shared: Blobs,
-    told: Callable[[str], None],
-) -> tuple[Stored, ...]:
-    references = analysis.workflow.images()
-    if not references:
-        return ()
-    name = runtime.about().name if runtime else "docker"
-    wanted = asked or (name if name in engine.ENGINES else "docker",)
-    images = sources.collect(references, [sources.source(each) for each in wanted], shared)
-    for each in images:
-        if not platforms.fits(each.image.platform):
-            told(f"{each.image.reference} is for {each.image.platform}, this machine is {platforms.here()}")
-    return images
-
-
-@contextmanager
-def shared_blobs() -> Iterator[Blobs]:
-    """The image layers that all capsules of this user share; of this capture alone where nothing can be kept."""
-    place = config().cache_dir / "images"
-    try:
-        for needed in (place, place / "layers", place / "blobs" / "sha256"):
-            with tempfile.TemporaryFile(dir=store.make_directory(needed)):
-                pass  # another user may have made it
-    except (StorageError, OSError):
-        with tempfile.TemporaryDirectory(prefix="recast-dm-images-") as directory:
-            yield Blobs(Path(directory))
-    else:
-        shared = Blobs(place)
-        shared.tidy()
-        with shared.in_use():
-            yield shared
 
 
 def _started(capsule: Preserved, settings: Settings, *, rerun: bool) -> tuple[list[Check], tuple[Agreement, ...]]:

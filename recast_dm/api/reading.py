@@ -8,7 +8,7 @@ from typing import Any
 
 from recast_dm import signals, store
 from recast_dm.api.results import Combination, Document, Limit, Run, Scan, of_document
-from recast_dm.api.settings import RUNS
+from recast_dm.config import RUNS
 from recast_dm.errors import UsageError
 from recast_dm.export import scans
 from recast_dm.export.hepdata import likelihood

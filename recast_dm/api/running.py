@@ -10,15 +10,18 @@ from typing import Any
 from recast_dm import reinterpret, signals
 from recast_dm.api.opening import Preserved, load
 from recast_dm.api.results import Document, Limit, Run, Scan, of_document
-from recast_dm.api.settings import Settings, link_latest
+from recast_dm.api.settings import Settings
 from recast_dm.backends import Backend
+from recast_dm.config import link_latest
 from recast_dm.engine.events import Observer
+from recast_dm.engine.rundir import INIT_FILES
 from recast_dm.errors import UsageError
-from recast_dm.reinterpret import Subject, published, spotcheck
+from recast_dm.reinterpret import Subject, outside, published, spotcheck
 from recast_dm.reinterpret import contour as contours
 from recast_dm.reinterpret import grid as grids
 from recast_dm.reinterpret import kfactor as kfactors
 from recast_dm.reinterpret import scan as scans
+from recast_dm.reinterpret.opening import with_events
 
 Axis = str | Iterable[float]
 """The values of a parameter that varies: numbers, or `FIRST:LAST:STEP`."""
@@ -46,6 +49,7 @@ def rerun(
     model: str,
     *,
     benchmark: str | None = None,
+    events: Iterable[str | Path] = (),
     parameters: Mapping[str, object] | None = None,
     k_factor: str | Path | None = None,
     settings: Settings | None = None,
@@ -54,8 +58,10 @@ def rerun(
     """Runs it under a signal model at a point: would this search have seen it?
 
     `values` are the model's parameters (masses in GeV), over those of a `benchmark`; `parameters` are init parameters
-    of the analysis that carry no signal. `k_factor` (`drell-yan`, or a file) shows limits with it beside those without.
-    A point that the analysis does not cover has the status `not covered`.
+    of the analysis that carry no signal. The model `events` takes files of `events`, LHE or HepMC3. `k_factor`
+    (`drell-yan`, or a file) shows limits with it beside those without. A point that the analysis does not cover has the
+    status `not covered`.
+
     Raises UsageError for a point that the model does not have, StepFailed, StatisticsError.
 
     >>> rerun("tests/analyses/toy", "spin1-axial", m_med=-1, m_dm=1)
@@ -64,11 +70,13 @@ def rerun(
       why 50 GeV: QCD corrections to the width reach 5 % below, and hard jets from the shower become rare
     """
     settings = settings or Settings()
-    preserved = load(what)
-    subject = preserved.subject
+    preserved, files = load(what), tuple(map(Path, events))
     point = {**_benchmark(model, benchmark), **values}
-    signals.find(model).point(point)  # before anything is started
+    outside.demand(model, point, files)  # before anything is started
     directory = settings.directory()
+    subject = preserved.subject
+    if files:
+        subject = with_events(subject, files, directory / INIT_FILES)
     try:
         result = reinterpret.rerun(
             subject,

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from uuid import uuid4
 
-from recast_dm import runtimes, store
+from recast_dm import runtimes
 from recast_dm.backends.local import Local
-from recast_dm.config import Config
+from recast_dm.config import Config, run_directory
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Observer
-from recast_dm.errors import RecastError
 from recast_dm.model import Policy, Workflow
 from recast_dm.runtimes import Runtime
-
-RUNS = Path("build") / "runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +45,7 @@ class Settings:
 
     def directory(self) -> Path:
         """The run directory: the given one, or a new name."""
-        if self.workdir is not None:
-            return Path(self.workdir)
-        return RUNS / f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+        return run_directory(None if self.workdir is None else Path(self.workdir))
 
     def runtime_for(self, workflow: Workflow) -> Runtime | None:
         """What starts the containers of a workflow; None for one without any. Raises ToolMissing."""
@@ -61,7 +53,7 @@ class Settings:
 
     def backend(self, workflow: Workflow, *, keep_going: bool = False) -> Local:
         """Our own engine, on a runtime of this machine."""
-        place = cache_directory(self.told) if self.cache else None
+        place = config().writable_cache(self._not_cached) if self.cache else None
         return Local(
             runtime=self.runtime_for(workflow),
             jobs=self.jobs or config().jobs,
@@ -72,28 +64,10 @@ class Settings:
             policy=self.policy,
         )
 
+    def _not_cached(self, why: str) -> None:
+        self.told(f"finished steps are not cached: {why}")
+
 
 def config() -> Config:
     """What the environment says now."""
     return Config.from_environment()
-
-
-def cache_directory(told: Callable[[str], None] = lambda _: None) -> Path | None:
-    """The directory of caches, where it can be written; else `told` hears why not."""
-    try:
-        place = store.make_directory(config().cache_dir)
-    except RecastError as error:
-        told(f"finished steps are not cached: {error.message}")
-        return None
-    if os.access(place, os.W_OK):
-        return place
-    told(f"finished steps are not cached: {place} is not writable")
-    return None
-
-
-def link_latest(directory: Path) -> None:
-    """Points build/runs/latest at a run directory of ours that exists."""
-    if directory.parent == RUNS and directory.is_dir():
-        link = RUNS / f".latest.{uuid4().hex}"
-        link.symlink_to(directory.name)
-        link.replace(RUNS / "latest")

@@ -10,6 +10,7 @@ from recast_dm import store
 from recast_dm.api import drawing
 from recast_dm.api.opening import Preserved, catalogue
 from recast_dm.api.results import Document, Limit, Scan
+from recast_dm.api.standing import curves
 from recast_dm.capsule import Capsule
 from recast_dm.engine import history
 from recast_dm.errors import UsageError
@@ -59,7 +60,7 @@ def _material(what: Document | Preserved) -> materials.Material:
         return materials.of_capsule(what.subject.capsule)
     if isinstance(what, Scan):
         place = what.directory or Path(scans.FILE)
-        return materials.of_scan(reported.of_document(what.document), place, catalogue)
+        return materials.of_scan(reported.of_document(what.document), place, catalogue, curves().values())
     if what.directory is None:
         raise UsageError("the run directory of this result is not here", hint="`recast_dm.read` takes a run directory")
     return materials.of_run(history.read(what.directory), catalogue)

@@ -71,11 +71,12 @@ def capture(
     word, output = tracing.untraced(analysis, output, ctx.args)
     from recast_dm.cli import preserving, progress
     from recast_dm.cli.execution import Settings
+    from recast_dm.reinterpret.capturing import Asked
 
     settings = Settings(
         runtime=runtime, jobs=jobs, cache=not no_cache, workdir=workdir, quiet=quiet, json=json, allow_host=allow_host
     )
-    asked = preserving.Asked(
+    asked = Asked(
         images=tuple(images or ()),
         performed=not no_run,
         strict=strict,
@@ -83,7 +84,7 @@ def capture(
         by_reference=options.size(by_reference, "--by-reference"),
     )
     with progress.observer(quiet=quiet) as observer:
-        found = preserving.preserve(preserving.directory_of(word), output, settings, asked, observer)
+        found = preserving.preserve(word, output, settings, asked, observer)
     _show(found, json=json)
 
 

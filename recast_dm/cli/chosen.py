@@ -101,9 +101,9 @@ def specification(source: str) -> str:
 
 def known() -> list[Listed]:
     """Everything that the user's catalogue and RECAST's directories name."""
-    from recast_dm.capsule.catalogue import entries, listing
+    from recast_dm.capsule.catalogue import naming
 
-    return listing.listed(entries.load(options.DEFAULTS.catalogue), options.DEFAULTS.recast_catalogues)
+    return naming.known(options.DEFAULTS)
 
 
 def _known_as(name: str) -> str:
@@ -119,23 +119,6 @@ def subject(name: str) -> str:
 
     A name that nobody knows is given back, for whoever opens it to say what is wrong, unless the catalogue has others.
     """
-    from recast_dm.capsule.catalogue import listing
-    from recast_dm.spec import remote
+    from recast_dm.capsule.catalogue import naming
 
-    if remote.is_remote(name) or _exists(name) or _exists(name.rpartition("#")[0]):
-        return name
-    things = known()
-    if not things:
-        return name
-    try:
-        return str(listing.resolve(things, name))
-    except UsageError as error:
-        message = f"there is no such path, and {error.message}"
-        raise UsageError(message, hint=f"{error.hint}\n`recast-dm catalogue ls` lists what is known") from None
-
-
-def _exists(name: str) -> bool:
-    try:
-        return bool(name) and Path(name).exists()
-    except (OSError, ValueError):  # too long; a NUL byte
-        return False
+    return naming.meant(name, options.DEFAULTS)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import uuid4
 
 import typer
 
+from recast_dm import config
 from recast_dm.config import Config
 from recast_dm.errors import RecastError, UsageError
 
@@ -100,6 +98,7 @@ KFactor = Annotated[
     ),
 ]
 DEFAULTS = Config.from_environment()
+RUNS, run_directory, link_latest = config.RUNS, config.run_directory, config.link_latest
 
 
 def pairs(words: Iterable[str], option: str) -> dict[str, str]:
@@ -192,30 +191,4 @@ def fetcher(allowed: bool) -> Fetch | None:
 
 def cache(told: Callable[[str], object] = lambda _: None) -> Path | None:
     """The directory of caches, where it can be written; else `told` hears why not."""
-    from recast_dm import store
-
-    try:
-        place = store.make_directory(DEFAULTS.cache_dir)
-    except RecastError as error:
-        told(error.message)
-        return None
-    if os.access(place, os.W_OK):
-        return place
-    told(f"{place} is not writable")
-    return None
-
-
-RUNS = Path("build") / "runs"
-
-
-def run_directory(given: Path | None) -> Path:
-    """The run directory: the given one, or a new name below build/runs."""
-    return given or RUNS / f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
-
-
-def link_latest(directory: Path) -> None:
-    """Points build/runs/latest at a run directory of ours that exists."""
-    if directory.parent == RUNS and directory.is_dir():
-        link = RUNS / f".latest.{uuid4().hex}"
-        link.symlink_to(directory.name)
-        link.replace(RUNS / "latest")
+    return DEFAULTS.writable_cache(told)

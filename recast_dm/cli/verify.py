@@ -89,6 +89,7 @@ def _executed(
     from recast_dm.cli import execution, progress
     from recast_dm.engine.rundir import INIT_FILES
     from recast_dm.reinterpret import verification as starting
+    from recast_dm.reinterpret.opening import complete
 
     checks = [verification.check_specification(capsule.path, capsule.manifest)]
     with progress.observer(quiet=settings.quiet) as observer:
@@ -98,7 +99,7 @@ def _executed(
         if not rerun or not all(check.ok for check in checks):
             return checks, ()
         directory = options.run_directory(settings.workdir)
-        subject = execution.complete(reinterpret.of_capsule(capsule), directory / INIT_FILES, places)
+        subject = complete(reinterpret.of_capsule(capsule), directory / INIT_FILES, places, options.DEFAULTS)
         try:
             result, agreements = starting.rerun(subject, execution.local(engine, settings), directory, observer)
         finally:

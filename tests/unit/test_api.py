@@ -157,6 +157,14 @@ class TestRunning:
         with pytest.raises(StepFailed):
             recast_dm.rerun(toy_directory, "spin1-axial", m_med=1000, m_dm=1)
 
+    def test_events_are_for_the_model_that_takes_them(self, fake, toy_directory, tmp_path):
+        (tmp_path / "x.lhe").write_text("")
+        with pytest.raises(UsageError, match="makes its own events"):
+            recast_dm.rerun(toy_directory, "spin1-axial", m_med=1000, m_dm=1, events=[tmp_path / "x.lhe"])
+        with pytest.raises(UsageError, match="needs events"):
+            recast_dm.rerun(toy_directory, "events", dm_id=52)
+        assert fake.jobs == []
+
     def test_a_scan(self, fake, toy_directory):
         found = recast_dm.scan(toy_directory, "spin1-axial", grid={"m_med": "1000:2000:500"}, m_dm=1)
         assert schemas.problem("scan-1", found.document) is None
