@@ -1,13 +1,17 @@
 """Scan documents for tests, of invented physics: smooth numbers of a plausible size, which no experiment has measured.
 
-`document()` is a grid of an axial mediator: mu rises steeply with m_med, and steeper where 2 m_dm > m_med.
+`document()` is a grid of an axial mediator: mu rises steeply with m_med, and steeper where 2 m_dm > m_med. `recorded()`
+is a real one, as `recast-dm scan specs/cms-exo-20-004 --model spin1-axial --grid m_med=500:2500:250
+--grid m_dm=1,100,250,400,600,800` wrote it.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 M_MED = (500.0, 1000.0, 1500.0, 2000.0, 2500.0, 3000.0)
@@ -18,8 +22,15 @@ OBSERVED = 1.6
 """Observed over expected limit."""
 CROSSING = 1850.0
 """GeV: m_med at which the invented observed mu_UL is 1 where phase space costs nothing."""
+RECORDED = Path(__file__).with_name("data") / "scans" / "cms-exo-20-004-axial.json"
 MAP_ENDS = 2600.0
 """GeV: heavier mediators are not covered."""
+
+
+def recorded() -> dict[str, Any]:
+    """The real one. Its numbers are those of the day; tests hold to what must be so on any."""
+    found: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return found
 
 
 def mu_observed(m_med: float, m_dm: float) -> float:

@@ -36,8 +36,8 @@ def draw(plane: Plane) -> Any:
         axes.set_yscale("log")
         _region(axes, plane)
         for each in plane.lines:
-            colour, line, width = _LOOKS.get(each.role, ("black", "-", 0.7))
-            label = f"collider, {_LABELS.get(each.role, each.role)} (95 % CL)"
+            colour, line, width = _look(each.role)
+            label = f"collider, {_label(each.role)} (95 % CL)"
             for points in each.lines:
                 axes.plot(*zip(*points, strict=True), color=colour, ls=line, lw=width, label=label)
         for n, curve in enumerate(plane.curves):
@@ -52,6 +52,20 @@ def draw(plane: Plane) -> Any:
         style.below(axes, plane.notes)
         style.legend(axes, fontsize=9.5, loc="lower left", ncols=2)
     return figure
+
+
+def _look(role: str) -> tuple[str, str, float]:
+    """Colour, line and width; what is known of a contour's own place is thin, in its colour."""
+    line, _, part = role.partition(", ")
+    if part in ("low", "high"):
+        return _LOOKS[line][0], "-", 0.7
+    return _LOOKS.get(role, ("black", "-", 0.7))
+
+
+def _label(role: str) -> str:
+    if role.endswith((", low", ", high")):
+        return "uncertainty of the line"
+    return _LABELS.get(role, role)
 
 
 def _axis(plane: Plane) -> str:

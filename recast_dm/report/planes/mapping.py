@@ -185,7 +185,7 @@ def _plane(
     def mapped(line: Line) -> Iterator[Line]:
         return _mapped(cut(line, reach), predict, quantity, channel, factor)
 
-    wanted = [curve for curve in contour.curves if curve.lines]
+    wanted = [curve for curve in contour.curves if curve.lines and "sigma, " not in curve.role]
     return Plane(
         scan=contour.scan,
         quantity=quantity,
