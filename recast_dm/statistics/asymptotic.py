@@ -91,16 +91,19 @@ class Test:
     def __init__(self, likelihood: Likelihood, data: Data | None = None) -> None:
         self.likelihood = likelihood
         self.data = likelihood.observed() if data is None else data
+        self._best: Fit | None = None
 
     @cached_property
     def background(self) -> Fit:
         """The fit to the data without signal."""
         return self.likelihood.fit(self.data, np.zeros(1))
 
-    @cached_property
+    @property
     def best(self) -> Fit:
         """The fit to the data with the best mu >= 0."""
-        return self.likelihood.fit(self.data)
+        if self._best is None:
+            self._best = self.likelihood.fit(self.data)
+        return self._best
 
     @cached_property
     def asimov(self) -> Data:
@@ -115,19 +118,37 @@ class Test:
         )
 
     @cached_property
-    def least(self) -> Array:
-        """-2 ln L of the best fits to the two sets. What the Asimov set was made of fits it best, term by term."""
-        at_truth = self.likelihood.fit(self.asimov, np.zeros(1), self.background)
-        return np.array([self.best.value[0], at_truth.value[0]])
+    def _at_truth(self) -> float:
+        """-2 ln L of the best fit to the Asimov set: what it was made of fits it best, term by term."""
+        return float(self.likelihood.fit(self.asimov, np.zeros(1), self.background).value[0])
 
     def q(self, mu: Array, which: Index, start: Fit | None = None) -> tuple[Array, Array, Fit]:
         """q-tilde at each mu for the data (which = 0) or the Asimov set (1), its derivative by mu, and the fits."""
         fit = self.likelihood.fit(self.sets.rows(which), mu, start)
-        ratio = fit.value - self.least[which]
+        if self._missed(fit, which):
+            self._best = self._deepest(fit, which)
+            if self._missed(fit, which):
+                raise StatisticsError("a fit did not converge: another one with less freedom is better")
+        ratio = fit.value - self._least(which)
         above = mu >= np.array([self.best.mu[0], 0.0])[which]
-        if np.any(ratio < -NOISE * (1 + np.abs(fit.value))):
-            raise StatisticsError("a fit did not converge: another one with less freedom is better")
         return np.where(above, np.maximum(ratio, 0.0), 0.0), np.where(above, fit.slope, 0.0), fit
+
+    def _least(self, which: Index) -> Array:
+        least: Array = np.array([self.best.value[0], self._at_truth])[which]
+        return least
+
+    def _missed(self, fit: Fit, which: Index) -> bool:
+        """Whether a fit at some mu is better than the one that was taken for the best."""
+        return bool(np.any(fit.value < self._least(which) - NOISE * (1 + np.abs(fit.value))))
+
+    def _deepest(self, fit: Fit, which: Index) -> Fit:
+        """A new best fit to the data, from the best of these."""
+        rows = np.flatnonzero(which == 0)
+        if not len(rows):
+            return self.best
+        lowest = rows[[int(np.argmin(fit.value[rows]))]]
+        found = self.likelihood.fit(self.data, start=fit.rows(lowest))
+        return found if found.value[0] < self.best.value[0] else self.best
 
     def hypotest(self, mu: float = 1.0) -> Hypotest:
         """CLs at mu, observed and expected. Raises StatisticsError where a fit does not converge."""
@@ -160,14 +181,12 @@ class Test:
         sigma = self.sensitivity()
         guess = sigma * np.concatenate([[max(targets[2], float(self.best.mu[0]) / sigma + 1.7)], targets])
         crossing = _Crossing(self, targets)
-        found = solve(crossing, guess)
         for _ in range(ROUNDS):
-            if not crossing.deeper(found):
-                break
-            found = solve(crossing, found)
-        else:
-            raise StatisticsError("no limit: fits keep finding other minima")
-        return UpperLimits(observed=float(found[0]), expected=tuple(float(mu) for mu in found[1:]))
+            best = self.best
+            guess = solve(crossing, guess)
+            if not crossing.deeper(guess) and self.best is best:
+                return UpperLimits(observed=float(guess[0]), expected=tuple(float(mu) for mu in guess[1:]))
+        raise StatisticsError("no limit: fits keep finding other minima")
 
 
 def hypotests(likelihood: Likelihood, mu: float = 1.0) -> list[Hypotest]:
@@ -214,7 +233,7 @@ class _Crossing:
 
     def deeper(self, mu: Array) -> bool:
         """Whether fits that begin afresh find lower minima than those that followed mu here; they are kept."""
-        fits = self._test.likelihood.fit(self._test.sets.rows(self._which), np.concatenate([mu[:1], mu]))
+        _, _, fits = self._test.q(np.concatenate([mu[:1], mu]), self._which)
         better = self._start is None or bool(np.any(fits.value < self._start.value - NOISE))
         self._start = fits
         return better

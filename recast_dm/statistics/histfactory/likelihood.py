@@ -121,7 +121,7 @@ class HistFactory:
         theta = np.tile(self._begin, (len(data), 1))
         if start is not None:
             theta[:, self._nuisance] = start.parameters
-        theta[:, self._compiled.poi] = 0.0 if mu is None else mu
+        theta[:, self._compiled.poi] = mu if mu is not None else 0.0 if start is None else start.mu
         if start is None:
             return self._lowest(data, theta, mu is None)
         return self._minimised(data, self._possible(data, theta), mu is None)
