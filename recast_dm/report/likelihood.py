@@ -97,6 +97,12 @@ def _makes_limit(run: Run, step: StepId) -> bool:
     return any(MARK in path.read_bytes() for path in _files(run, step))
 
 
+def files_with(run: Run, mark: bytes) -> list[Path]:
+    """The JSON files of a run's finished steps that hold some words, as the name of a schema."""
+    finished = [step.id for step in run.steps if step.state == "finished"]
+    return [path for step in finished for path in _files(run, step) if mark in path.read_bytes()]
+
+
 def _files(run: Run, step: StepId) -> list[Path]:
     """The JSON files that a step wrote, those that are not there or too large left out."""
     record = run.record(step) or {}

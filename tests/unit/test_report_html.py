@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import localruns
@@ -13,13 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recast_dm import schemas
+from recast_dm import schemas, signals, spec
+from recast_dm.backends import Work
+from recast_dm.backends.local import Local
+from recast_dm.curves import shipped, verdict
+from recast_dm.curves.point import Prediction
 from recast_dm.engine import history
 from recast_dm.errors import UsageError
 from recast_dm.report import html
 from recast_dm.report import scan as scans_
 from recast_dm.report.html import citing, elements, limits, material, page, report, tables, timeline, workflow
 from recast_dm.report.html.elements import Element, Style, h, render
+from recast_dm.spec import text
 from tests import scans
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>]]>--></pre></style>&amp;\x00\x1b[31m\u202e\ud800"
@@ -296,6 +302,41 @@ def test_a_limit_that_a_run_left_is_its_headline(run):
     (run.directory / "result.json").write_text(json.dumps(document))
     read = Read(report.write(material.of_run(run, list)).html)
     assert "EXCLUDED at 95 % CL" in read.text
+
+
+def test_a_verdict_of_curves_is_its_headline(run):
+    """V1 at 1 TeV, m_dm = 100 GeV: sigma_SI is 6.03e-41 cm2, and LZ allows some 1e-48 cm2."""
+    planes = signals.find("spin1-vector").feeds(signals.find("spin1-vector").point({"m_med": 1000, "m_dm": 100}))[
+        "planes"
+    ]
+    found = verdict.compare(Prediction.from_document(planes), shipped(), ("SI", "SD-p"))
+    text = Read(report.write(replace(material.of_run(run, list), verdict=found)).html).text
+    assert "EXCLUDED at 90 % CL by lz-2024-si" in text
+    assert "lz-2024-siSI, cm26.03 \u00d7 10\u207b\u2074\u00b9" in text
+    assert "the model predicts no SD-p cross-section" in text
+    assert "hold if chi is all of the dark matter" in text
+    assert "@misc{arXiv:2410.17036," in text
+    nothing = verdict.compare(Prediction.from_document({"m_dm": 1e9, "self_conjugate": True}), shipped(), ("SI",))
+    assert "NOT COMPARABLE" in Read(report.write(replace(material.of_run(run, list), verdict=nothing)).html).text
+
+
+def test_a_verdict_is_found_in_the_files_of_a_run(tmp_path):
+    planes = {"m_dm": 100.0, "self_conjugate": False, "SI": 6e-41}
+    document = verdict.compare(Prediction.from_document(planes), shipped(), ("SI",)).document()
+    (tmp_path / "v.json").write_text(json.dumps(document))
+    stages = localruns.document(check="")["stages"][:1]
+    stages[0] = localruns.stage("verdict", f"cp {tmp_path}/v.json {{out}}", {})
+    step = stages[0]["scheduler"]
+    step["parameters"]["out"] = "{workdir}/verdict.json"
+    step["step"]["publisher"] = {"publisher_type": "interpolated-pub", "publish": {"verdict": "{workdir}/verdict.json"}}
+    workflow = spec.parse_workflow(text.parse(json.dumps({"stages": stages}), "workflow.yml"))
+    about = {"analysis": "curves", "capsule": None, "model": None, "parameters": None}
+    work = Work(workflow=workflow, initdata={}, about=about)
+    local = Local(runtime=None, jobs=1, cache=None, allow_host=True)
+    local.execute(work, directory=tmp_path / "run", observer=lambda _: None)
+    found = material.of_run(history.read(tmp_path / "run"), list)
+    assert found.verdict is not None
+    assert found.verdict.document() == document
 
 
 def test_what_is_cited(run):

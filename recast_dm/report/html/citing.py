@@ -94,7 +94,11 @@ def _model(name: str | None) -> Iterator[Work]:
 
 
 def _curves(material: Material) -> Iterator[Work]:
-    """The limits in the planes of a scan: those of quantities that its model has."""
+    """The limits that a verdict rests on, and those in the planes of a scan: of quantities that its model has."""
+    if material.verdict is not None:
+        yield from (
+            _cited(each.experiment, each.year, each.citation) for each in material.verdict.comparisons if each.ratio
+        )
     try:
         planes = signals.find(material.model or "").record.planes
     except RecastError:
@@ -102,10 +106,14 @@ def _curves(material: Material) -> Iterator[Work]:
     wanted = (*planes.dd, *(("sigmav",) if planes.id == "s-wave" else ()))
     for curve in material.curves:
         if curve.quantity in wanted:
-            title, said = f"{curve.experiment} {curve.year}: {curve.citation.text}", curve.citation
-            url = f"https://doi.org/{_braced(said.doi)}" if said.doi else None
-            key = f"arXiv:{said.arxiv}" if said.arxiv else f"doi:{said.doi}" if said.doi else curve.name
-            yield Work(key=key, title=title, arxiv=said.arxiv and _braced(said.arxiv), url=url)
+            yield _cited(curve.experiment, curve.year, curve.citation.document())
+
+
+def _cited(experiment: str, year: int, citation: Mapping[str, str | None]) -> Work:
+    arxiv, doi, text = citation["arxiv"], citation["doi"], citation["text"] or ""
+    url = f"https://doi.org/{_braced(doi)}" if doi else None
+    key = f"arXiv:{arxiv}" if arxiv else f"doi:{doi}" if doi else text
+    return Work(key=key, title=f"{experiment} {year}: {text}", arxiv=_braced(arxiv) if arxiv else None, url=url)
 
 
 def _programs(material: Material) -> Iterator[Work]:

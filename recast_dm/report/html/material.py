@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from recast_dm import schemas, store
-from recast_dm.curves import Curve
+from recast_dm.curves import Curve, verdict
+from recast_dm.curves.verdict import Verdict
 from recast_dm.engine import history
 from recast_dm.engine.history import Run, StepHistory
 from recast_dm.engine.rundir import RUN_SCHEMA, STEP_SCHEMA
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from recast_dm.capsule import Capsule
     from recast_dm.capsule.catalogue.listing import Listed
 
+FEW = 100
+"""Steps of a run whose files are looked through."""
 Known = Callable[[], "Iterable[Listed]"]
 
 
@@ -36,8 +39,9 @@ Known = Callable[[], "Iterable[Listed]"]
 class Material:
     """Everything there is to report of; what is not there is None or empty, and its sections are left out.
 
-    `limit` is a `recast-dm/limit/1` document or the part of one that is about the point. `records` are those of the
-    finished steps. `curves` are limits for the planes of a scan; `relic` asks for the line of the observed density.
+    `limit` is a `recast-dm/limit/1` document or the part of one that is about the point, `verdict` what curves of other
+    experiments say of it. `records` are those of the finished steps. `curves` are limits for the planes of a scan;
+    `relic` asks for the line of the observed density.
     """
 
     kind: Literal["run", "scan", "capsule"]
@@ -54,6 +58,7 @@ class Material:
     likelihood: Likelihood | None = None
     images: tuple[Mapping[str, Any], ...] = ()
     captured: Mapping[str, Any] | None = None
+    verdict: Verdict | None = None
     curves: tuple[Curve, ...] = ()
     relic: bool = False
 
@@ -78,6 +83,7 @@ def of_run(run: Run, known: Known) -> Material:
         original=original,
         likelihood=likelihood.of_run(run, original.statistics if original else None),
         images=_images(records.values()),
+        verdict=_verdict(run),
     )
 
 
@@ -163,6 +169,12 @@ def _answered(run: Run, original: Original) -> dict[str, Any] | None:
             order = point.order if point else None
             return {"analysis": analysis.name, "model": model, "order": order, **found.document()}
     return None
+
+
+def _verdict(run: Run) -> Verdict | None:
+    """What curves say of the run's point, where its analysis is such a comparison. Raises StatisticsError."""
+    found = likelihood.files_with(run, verdict.SCHEMA.encode()) if len(run.steps) <= FEW else []
+    return verdict.read(found[0]) if len(found) == 1 else None
 
 
 def _title(original: Original | None) -> str | None:

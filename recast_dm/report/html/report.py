@@ -8,7 +8,7 @@ from typing import Any
 
 from recast_dm.errors import UsageError
 from recast_dm.report import spectrum
-from recast_dm.report.html import citing, limits, provenance, scans, workflow
+from recast_dm.report.html import citing, limits, provenance, scans, verdicts, workflow
 from recast_dm.report.html.elements import Child, Element, h
 from recast_dm.report.html.material import Material
 from recast_dm.report.html.page import LARGEST, page
@@ -66,6 +66,8 @@ def _verdict(material: Material) -> Element:
         return scans.verdict(material.scan)
     if material.limit is not None:
         return limits.verdict(material.limit)
+    if material.verdict is not None:
+        return verdicts.headline(material.verdict, material.run)
     run = material.run
     if run is None:
         return h(
@@ -121,6 +123,8 @@ def _result(material: Material) -> Iterator[Element]:
     if material.scan is not None:
         yield from _scan(material)
         return
+    if material.verdict is not None:
+        yield section("verdict", "Verdict", verdicts.comparisons(material.verdict))
     document = material.limit
     if document is not None and document.get("mu_upper_obs") is not None:
         yield section("limit", "Limit", limits.limit_table(document))
