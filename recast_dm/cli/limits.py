@@ -55,7 +55,7 @@ def lines(document: Mapping[str, Any], axes: Sequence[str], points: Sequence[Map
     treated = sorted({f"{point['correlation_model']}" for point in points if point["status"] == "done"})
     if treated:
         yield ""
-        yield f"limits at 95 % CL, CLs at mu = 1; bins treated as {', '.join(treated)}"
+        yield f"limits at 95 % CL, CLs at mu = 1; correlations between bins: {', '.join(treated)}"
     corrected = sorted({point["k_factor"]["name"] for point in points if point.get("k_factor")})
     if corrected:
         yield f"limits with a K-factor ({', '.join(corrected)}) are in the document: --json"
