@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 
 from recast_dm.engine import batches, events, expand
 from recast_dm.engine.beginning import begin
-from recast_dm.engine.history import attempts
 from recast_dm.engine.journal import Journal
 from recast_dm.engine.perform import Worker, now
 from recast_dm.engine.publishers import Files
@@ -234,9 +233,8 @@ class _Loop:
     def _fail(self, step: Step, error: RecastError) -> None:
         reason = getattr(error, "reason", "")
         self._observer(events.StepEnded(step.id, error.message, reason))
-        log = next((each / "log" for each in reversed(attempts(self._rundir.root, step.id))), None)
-        written = str(log) if log is not None and log.is_file() else None
-        error.failed = (Failure(str(step.id), reason or error.message, written),)
+        log = self._rundir.log(step.id)
+        error.failed = (Failure(str(step.id), reason or error.message, str(log) if log else None),)
         self._failures.append(error)
 
     def _take(self, step: Step, record: Record) -> None:

@@ -249,7 +249,7 @@ class RunDirectory:
     def attempt(self, step: StepId) -> Path:
         """A new directory for one attempt at a step."""
         for number in range(1, 1_000_000):
-            path = self.root / ".attempts" / f"{_flat(step)}.{number}"
+            path = self._attempt(step, number)
             try:
                 path.mkdir()
             except FileExistsError:
@@ -258,6 +258,17 @@ class RunDirectory:
                 raise storage_error(error, f"begin {step}") from None
             return path
         raise UsageError(f"{self.root} holds a million attempts at {step}", hint="choose another --workdir")
+
+    def log(self, step: StepId) -> Path | None:
+        """The log of the newest attempt at a step, where there is one."""
+        number = 1
+        while self._attempt(step, number + 1).exists():
+            number += 1
+        log = self._attempt(step, number) / "log"
+        return log if log.is_file() else None
+
+    def _attempt(self, step: StepId, number: int) -> Path:
+        return self.root / ".attempts" / f"{_flat(step)}.{number}"
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Path]:

@@ -9,7 +9,7 @@ import os
 import time
 from functools import partial
 
-from tests.bench import capsules, closure, containers, generation, helping, limits, overhead, scans
+from tests.bench import batches, capsules, closure, containers, generation, helping, limits, overhead, scans
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         "parts",
         nargs="*",
         metavar="PART",
-        help="help, overhead, containers, capsules, generation, closure, limits, scans",
+        help="help, overhead, containers, batches, capsules, generation, closure, limits, scans",
     )
     parser.add_argument("--gigabytes", type=float, help="what the capsule holds (default: 2; --quick: 0.2)")
     asked = parser.parse_args()
@@ -27,6 +27,7 @@ def main() -> None:
         "help": helping.measure,
         "overhead": partial(overhead.measure, quick=asked.quick),
         "containers": containers.measure,
+        "batches": batches.measure,
         "capsules": partial(capsules.measure, asked.gigabytes or (0.2 if asked.quick else 2.0)),
         "generation": generation.measure,
         "closure": closure.measure,
