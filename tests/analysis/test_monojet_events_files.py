@@ -293,3 +293,63 @@ def test_the_best_running_estimate_wins_in_any_order(order):
     for estimate in (unknown, early, late)[::order]:
         best = hepmc.best(best, estimate)
     assert best is late
+
+
+MADGRAPH = """<LesHouchesEvents version="3.0">
+<header>
+<MG5ProcCard>
+generate p p > xd xd~ j @0
+</MG5ProcCard>
+<MGRunCard>
+<![CDATA[
+#*********************************************************************
+  2  = lpp1    ! beam 1 type
+  6500.0     = ebeam1  ! beam 1 total energy in GeV
+  'lhapdf'  = pdlabel     ! PDF set
+ 1  = ickkw            ! 0 no matching, 1 MLM
+  25.0   = xqcut   ! minimum kt jet measure between partons
+ 5 = maxjetflavor    ! Maximum jet pdg code
+ -1.0  =  ktdurham
+]]>
+</MGRunCard>
+<initrwgt>
+<weightgroup name="Central scale variation" combine="envelope">
+<weight id="1" MUR="0.5" MUF="0.5" PDF="247000" > MUR=0.5 MUF=0.5 </weight>
+</weightgroup>
+</initrwgt>
+</header>
+<init>
+2212 2212 6.500000e+03 6.500000e+03 0 0 247000 247000 -4 1
+3.100000e-01 2.000000e-03 3.100000e-01 1
+<generator name='MadGraph5_aMC@NLO' version='3.5.0'>please cite 1405.0301 </generator>
+</init>
+<event npLO=" 1 " npNLO=" -1 ">
+ 5 1 +3.1000000e-01 2.0e+02 7.8e-03 1.1e-01
+       21 -1    0    0  501  502 +0.00e+00 +0.00e+00 +3.00e+02 3.00e+02 0.0e+00 0.0e+00 1.0e+00
+        2 -1    0    0  502    0 -0.00e+00 -0.00e+00 -3.00e+02 3.00e+02 0.0e+00 0.0e+00 -1.0e+00
+       52  1    1    2    0    0 +1.00e+02 +0.00e+00 +0.00e+00 2.00e+02 1.7e+02 0.0e+00 -1.0e+00
+      -52  1    1    2    0    0 +1.00e+02 +0.00e+00 +0.00e+00 2.00e+02 1.7e+02 0.0e+00 1.0e+00
+        2  1    1    2  501    0 -2.00e+02 +0.00e+00 +0.00e+00 2.00e+02 0.0e+00 0.0e+00 -1.0e+00
+<mgrwt>
+<rscale>  1 0.20000000E+03</rscale>
+<pdfrwt beam="1">  1       21 0.46153846E-01 0.20000000E+03</pdfrwt>
+</mgrwt>
+<rwgt>
+<wgt id='1'> +3.4000000e-01 </wgt>
+</rwgt>
+</event>
+</LesHouchesEvents>
+"""
+"""What MadGraph writes around an event, by its format; the event is made up."""
+
+
+def test_madgraphs_way_of_writing_is_read(tmp_path):
+    path = written(tmp_path, MADGRAPH)
+    head = lhe.head_of(path)
+    (event,) = lhe.events_of(path)
+    assert (head.sigma_pb, head.sigma_error_pb, head.strategy) == (0.31, 0.002, -4)
+    card = {"lpp1": "2", "ebeam1": "6500.0", "pdlabel": "lhapdf", "ickkw": "1", "xqcut": "25.0", "maxjetflavor": "5"}
+    assert head.run_card == {**card, "ktdurham": "-1.0"}
+    assert (event.weight, event.hard_partons, event.final_ids) == (0.31, 1, (52, -52, 2))
+    assert event.variations == {"1": 0.34}
+    assert head.variations[0].group == "Central scale variation"

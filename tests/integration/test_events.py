@@ -103,10 +103,10 @@ STAGES = """
 import sys
 from pathlib import Path
 from monojet.__main__ import main
-out, *files = sys.argv[1:]
+out, invisible, *files = sys.argv[1:]
 for k in (1, 2):
     names = {name: f"{out}/{name}{k}" for name in ("particles", "generation", "selection")}
-    words = ["--recoil-id", "0", "--expected-width-gev", "0", "--invisible-ids", "18", "--seed", f"{k}/2"]
+    words = ["--recoil-id", "0", "--expected-width-gev", "0", "--invisible-ids", invisible, "--seed", f"{k}/2"]
     words += ["--events", "0", "--events-files", *files]
     made = ["--particles", names["particles"], "--generation", names["generation"]]
     assert main(["generate", *words, *made]) == 0
@@ -114,11 +114,11 @@ for k in (1, 2):
 """
 
 
-def selections(place: Path, out: str, *files: str) -> list[dict[str, Any]]:
+def selections(place: Path, out: str, *files: str, invisible: int = 18) -> list[dict[str, Any]]:
     """What the selection says of both shares of files below `place`, in the image, the names of the files left out."""
     (place / out).mkdir()
     command = ["docker", "run", "--rm", "--network", "none", "--user", f"{os.getuid()}:{os.getgid()}"]
-    command += ["-v", f"{place}:/place", "-w", "/place", IMAGE, "python3", "-c", STAGES, out, *files]
+    command += ["-v", f"{place}:/place", "-w", "/place", IMAGE, "python3", "-c", STAGES, out, str(invisible), *files]
     subprocess.run(command, check=True, capture_output=True)
     found = [json.loads((place / out / f"selection{k}").read_text()) for k in (1, 2)]
     for each in found:
@@ -157,6 +157,39 @@ def test_the_weights_of_a_file_enter_the_likelihood(desk: Desk, tmp_path: Path) 
     assert modifiers["signal_scale"]["hi_data"] == pytest.approx(expected)
     assert modifiers["signal_pdf"]["hi_data"] != pytest.approx([1.1 * y for y in signal["data"]])
     assert found["sigma_relative_errors"]["scale"][0] == pytest.approx(0.1, rel=0.5)
+
+
+MEDIATOR, DARK = 9000006, 9000005
+"""Ids that Pythia does not know."""
+
+
+def t_channel(text: str) -> str:
+    """Z and a quark, rewritten: a coloured mediator decays to the quark and a dark particle; another one stands by."""
+    head, events = split(text, *SPLITS["z1jet.lhe"])
+    rewritten = [r for r in (_with_mediator(event) for event in events) if r]
+    return head + "".join(rewritten) + "</LesHouchesEvents>\n"
+
+
+def _with_mediator(event: str) -> str:
+    header, a, b, _, quark, dark, other = (line.split() for line in event.splitlines()[1:8])
+    if quark[0] == "21":
+        return ""
+    momentum = [float(x) + float(y) for x, y in zip(quark[6:10], dark[6:10], strict=True)]
+    mass = max(momentum[3] ** 2 - sum(p * p for p in momentum[:3]), 0.0) ** 0.5
+    sign = 1 if int(quark[0]) > 0 else -1
+    mediator = [str(sign * MEDIATOR), "2", "1", "2", *quark[4:6], *(f"{x:.10e}" for x in (*momentum, mass)), "0.", "9."]
+    quark[2:4], dark[0], dark[2:4], other[0], other[2:4] = ["3", "0"], str(DARK), ["3", "0"], str(-DARK), ["1", "2"]
+    rows = [" ".join(words) for words in (header, a, b, mediator, quark, dark, other)]
+    return "\n".join(["<event>", *rows, "</event>", ""])
+
+
+def test_particles_that_pythia_does_not_know_are_showered_all_the_same(desk: Desk, tmp_path: Path) -> None:
+    """A coloured mediator in the event, and dark matter at its end: only kinematics, the shower and MET count."""
+    (tmp_path / "t.lhe").write_text(t_channel(read("z1jet.lhe")))
+    tmp_path.chmod(0o755)
+    found = merging.merge(selections(tmp_path, "stages", "t.lhe", invisible=DARK), 139.0)
+    assert found["kept"][0] == found["events"]["events"] > 20
+    assert found["cutflow"]["met"]["efficiency"] > 0.2
 
 
 def test_matching_takes_away_what_the_shower_makes_twice(desk: Desk) -> None:

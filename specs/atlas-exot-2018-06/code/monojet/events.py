@@ -158,13 +158,25 @@ def _ratios(event: lhe.Event, ids: Sequence[str]) -> list[float]:
 
 
 def _note_particles(event: lhe.Event, new: dict[int, NewParticle]) -> None:
-    """Remembers what is not of the Standard Model: Pythia may have to be told of it."""
-    for i, (colour, anti), mass in zip(event.ids, event.colours, event.masses, strict=True):
-        if abs(i) not in USUAL and abs(i) not in new:
-            kinds = {(False, False): 0, (True, False): 1, (False, True): -1, (True, True): 2}
-            colour_type = kinds[colour > 0, anti > 0]
-            sign = -1 if i < 0 and abs(colour_type) == 1 else 1
-            new[abs(i)] = NewParticle(id=abs(i), mass_gev=mass, colour=sign * colour_type)
+    """Remembers what is not of the Standard Model: Pythia may have to be told of it. Each id has one colour type."""
+    for i, colours, mass in zip(event.ids, event.colours, event.masses, strict=True):
+        if abs(i) in USUAL:
+            continue
+        colour = colour_type(i, *colours)
+        known = new.setdefault(abs(i), NewParticle(id=abs(i), mass_gev=mass, colour=colour))
+        if known.colour != colour:
+            raise InputError(f"{event.place}: particle {i} has a colour that it does not have in an earlier event")
+
+
+def colour_type(pdg: int, colour: int, anticolour: int) -> int:
+    """Pythia's colour type of a particle (not the antiparticle): 0, 1 or -1 for (anti)triplets, 2 for octets.
+
+    >>> colour_type(9000006, 501, 0), colour_type(-9000006, 0, 501), colour_type(9000007, 501, 502)
+    (1, 1, 2)
+    """
+    if colour > 0 and anticolour > 0:
+        return 2
+    return ((colour > 0) - (anticolour > 0)) * (-1 if pdg < 0 else 1)
 
 
 def _card(heads: Sequence[lhe.Head]) -> Mapping[str, str]:
