@@ -321,6 +321,16 @@ def test_bins_in_which_negative_weights_win_do_not_exclude():
     assert modifiers({"yields": [40.0, -3.0], "yields_mc_error": [4.0, 3.0]})["signal_mc"]["data"] == [4.0, 0.0]
 
 
+def test_the_limit_says_what_the_cross_section_may_be_off():
+    assert limit.of_cross_section({}, 0.02) == {}
+    found = limit.of_cross_section({"scale": [0.1, -0.2], "pdf": [0.0, 0.0]}, 0.02)["uncertainties"]
+    assert [(each["source"], each["relative"]) for each in found] == [
+        ("Monte-Carlo statistics", 0.02),
+        ("cross-section", 0.2),
+    ]
+    assert found[1]["how"] == "weights of the events: scale +10.0% -20.0%, pdf +0.0% +0.0%"
+
+
 def test_the_bootstrap_of_weighted_events_is_that_of_their_errors():
     """Where all weights are equal both ways are one."""
     bins = limit.closed_form.Counting(

@@ -238,6 +238,27 @@ def set_limit(
         "acceptance_times_efficiency": histogram["acceptance_times_efficiency"],
         "poi": model.config.poi_name,
         "versions": {name: version(name) for name in ("pyhf", "scipy", "numpy")},
+        **of_cross_section(histogram.get("sigma_relative_errors", {}), observed_error),
+    }
+
+
+def of_cross_section(errors: Mapping[str, Sequence[float]], mc_error: float) -> dict[str, Any]:
+    """`uncertainties` of a limit on mu where events from outside say how far the cross-section may be off, else nothing.
+
+    The larger of up and down of each kind, added in quadrature.
+
+    >>> of_cross_section({"scale": [0.04, -0.03], "pdf": [0.03, -0.03]}, 0.02)["uncertainties"][1]["relative"]
+    0.05
+    """
+    if not errors:
+        return {}
+    relative = math.hypot(*(max(map(abs, shifts)) for shifts in errors.values()))
+    shown = ", ".join(f"{name} {up:+.1%} {down:+.1%}" for name, (up, down) in errors.items())
+    return {
+        "uncertainties": [
+            {"source": "Monte-Carlo statistics", "relative": mc_error, "how": "replicas of the events that pass"},
+            {"source": "cross-section", "relative": relative, "how": f"weights of the events: {shown}"},
+        ]
     }
 
 
