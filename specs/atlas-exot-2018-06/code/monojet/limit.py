@@ -243,7 +243,7 @@ def set_limit(
 
 
 def of_cross_section(errors: Mapping[str, Sequence[float]], mc_error: float) -> dict[str, Any]:
-    """`uncertainties` of a limit on mu where events from outside say how far the cross-section may be off, else nothing.
+    """`uncertainties` of a limit on mu, where events from outside say how far their cross-section may be off.
 
     The larger of up and down of each kind, added in quadrature.
 
