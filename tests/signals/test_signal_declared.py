@@ -76,6 +76,12 @@ def test_what_a_derived_model_says_of_itself():
     assert record.citations[0].title == "Recommendations"
 
 
+def test_the_format_may_be_named():
+    assert model("schema: recast-dm/models-file/1\n" + HEAVY).record == model(HEAVY).record
+    with pytest.raises(SpecError, match="schema: 'recast-dm/models-file/1' was expected"):
+        model("schema: recast-dm/models-file/2\n" + HEAVY)
+
+
 def test_benchmarks_of_the_base_stay_where_their_parameters_do():
     plain = model("name: mine\nbase: spin1-axial\n")
     assert plain.record.benchmarks == AXIAL.record.benchmarks

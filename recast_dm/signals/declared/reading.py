@@ -28,6 +28,7 @@ from recast_dm.signals.text import close_to
 if TYPE_CHECKING:
     from recast_dm.spec.text import Node
 
+SCHEMA = "recast-dm/models-file/1"
 PYTHIA8 = "pythia8"
 """The base of a model that is words for Pythia."""
 
@@ -45,7 +46,8 @@ def read(path: Path, find: Find) -> Derived | Templated:
 
 def of_node(root: Node, find: Find) -> Derived | Templated:
     """The model in a document. Raises SpecError."""
-    if problem := schemas.problem("models-file-1", root.plain()):
+    said = root.plain()
+    if problem := schemas.problem("models-file-1", {"schema": SCHEMA, **said} if isinstance(said, dict) else said):
         where, why = problem
         place = "/".join(map(str, where))
         raise SpecError(f"{place}: {why}" if place else why, where=root.at(where).where)
