@@ -143,7 +143,8 @@ def _spectrum(subject: str, output: Path | None) -> dict[str, Any]:
     drawn: dict[str, Any] = {"schema": "recast-dm/plot/1", "source": subject, "analysis": about.get("analysis", "")}
     drawn |= {"model": about.get("model"), "kind": "spectrum", **spectrum.document(seen, found.observable)}
     place = output or Path(f"{file_name(str(drawn['analysis']))}-spectrum.png")
-    point = ", ".join(f"{name}={value}" for name, value in (about.get("parameters") or {}).items())
+    given = about.get("parameters") or {}
+    point = ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items())
     figure = spectrum.figure(seen, found.observable, str(drawn["analysis"]), f"{about.get('model')}: {point}")
     written = files.save(figure, place, drawn["columns"], drawn["rows"], drawn)
     return {**drawn, "files": [str(path) for path in written]}

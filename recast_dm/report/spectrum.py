@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from recast_dm import store
 from recast_dm.reinterpret import Result
 from recast_dm.reinterpret.outputs import Outputs
+from recast_dm.report.plots import files
 from recast_dm.spec.analysis import Observable, Statistics
 
 
@@ -27,16 +29,16 @@ class Spectrum:
 def draw(result: Result) -> tuple[Path, ...]:
     """Writes `spectrum.png` and `spectrum.svg` into the run directory; nothing where there is no pyhf likelihood."""
     analysis = result.subject.analysis
-    statistics = analysis.statistics if analysis else None
-    if statistics is None or result.limit is None or result.point is None:
+    if analysis is None or analysis.statistics is None or result.limit is None or result.point is None:
         return ()
+    statistics = analysis.statistics
     spectrum = read(result, statistics)
-    title = f"{result.subject.title}"
     label = f"{result.point.model} " + ", ".join(f"{k}={v:g}" for k, v in result.point.parameters.items())
-    picture = figure(spectrum, statistics.observable, title, label)
+    about = {"luminosity_fb": analysis.luminosity_fb, "sqrt_s_tev": analysis.sqrt_s_tev}
+    drawn = figure(spectrum, statistics.observable, result.subject.title, label, about)
     places = tuple(result.finished.directory / f"spectrum.{suffix}" for suffix in ("png", "svg"))
     for place in places:
-        picture.savefig(place, dpi=150, metadata={"Date": None} if place.suffix == ".svg" else None)
+        store.write_atomic(place, files.picture(drawn, place.suffix[1:]))
     return places
 
 
@@ -99,78 +101,13 @@ def _spread(model: Any, nominal: Any) -> Any:
     return np.sqrt(total)
 
 
-def figure(spectrum: Spectrum, observable: Observable | None, title: str, label: str) -> Any:
-    """The figure of a spectrum; without an observable, against the number of the bin."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+def figure(
+    spectrum: Spectrum, observable: Observable | None, title: str, label: str, document: Mapping[str, Any] | None = None
+) -> Any:
+    """The figure of a spectrum; without an observable, against the number of the bin.
 
-    mpl.rcParams["svg.hashsalt"] = "recast-dm"
-    edges, unit = _edges(observable, len(spectrum.data))
-    widths = [high - low for low, high in pairwise(edges)]
-    picture = Figure(figsize=(7.5, 6.5), layout="constrained")
-    upper, lower = picture.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    `document` is that of the limit, if there is one: it knows the luminosity.
+    """
+    from recast_dm.report.plots import draw_spectrum
 
-    def density(values: tuple[float, ...]) -> list[float]:
-        return [value / width for value, width in zip(values, widths, strict=True)]
-
-    centres = [(low + high) / 2 for low, high in pairwise(edges)]
-    background = density(spectrum.background)
-    error = density(spectrum.uncertainty)
-    low = [max(b - e, 1e-9) for b, e in zip(background, error, strict=True)]
-    high = [b + e for b, e in zip(background, error, strict=True)]
-    upper.stairs(background, edges, color="tab:blue", label="background")
-    upper.stairs(high, edges, baseline=low, fill=True, color="tab:blue", alpha=0.3, label="its uncertainty")
-    upper.stairs(density(spectrum.signal), edges, color="tab:red", linestyle="--", label=f"signal: {label}")
-    poisson = [value**0.5 for value in spectrum.data]
-    upper.errorbar(
-        centres,
-        density(spectrum.data),
-        yerr=density(tuple(poisson)),
-        fmt="o",
-        color="black",
-        markersize=4,
-        label="data",
-    )
-    upper.set_yscale("log")
-    upper.set_ylabel(f"events / {unit}" if unit else "events / bin")
-    upper.set_title("\n".join(textwrap.wrap(title, 80)), fontsize="medium")
-    upper.legend(fontsize="small")
-    _ratios(lower, spectrum, edges, centres)
-    name = f"{observable.symbol} [{observable.unit}]" if observable else "bin"
-    overflow = observable is not None and observable.edges[-1] is None
-    lower.set_xlabel(name + (" (last bin: overflow)" if overflow else ""))
-    return picture
-
-
-def _ratios(axes: Any, spectrum: Spectrum, edges: list[float], centres: list[float]) -> None:
-    relative = [u / b for u, b in zip(spectrum.uncertainty, spectrum.background, strict=True)]
-    axes.stairs(
-        [1 + r for r in relative],
-        edges,
-        baseline=[1 - r for r in relative],
-        fill=True,
-        color="tab:blue",
-        alpha=0.3,
-    )
-    axes.errorbar(
-        centres,
-        [d / b for d, b in zip(spectrum.data, spectrum.background, strict=True)],
-        yerr=[d**0.5 / b for d, b in zip(spectrum.data, spectrum.background, strict=True)],
-        fmt="o",
-        color="black",
-        markersize=4,
-    )
-    with_signal = [(b + s) / b for b, s in zip(spectrum.background, spectrum.signal, strict=True)]
-    axes.stairs(with_signal, edges, baseline=1, color="tab:red", linestyle="--")
-    axes.set_ylabel("ratio to\nbackground")
-    axes.set_ylim(0.5, 1.6)
-
-
-def _edges(observable: Observable | None, bins: int) -> tuple[list[float], str]:
-    """Bin edges to draw: an open last bin is drawn as wide as its neighbour."""
-    if observable is None:
-        return [float(n) for n in range(bins + 1)], ""
-    edges = [edge for edge in observable.edges if edge is not None]
-    if observable.edges[-1] is None:
-        edges.append(2 * edges[-1] - edges[-2])
-    return edges, observable.unit
+    return draw_spectrum.draw(spectrum, observable, title, label, document)

@@ -160,7 +160,7 @@ def _spectrum(material: Material) -> Element | None:
     label = str(material.model or "signal")
     if material.run is not None:
         label = f"{label}: {point(dict(material.run.about.get('parameters') or {}))}"
-    drawn = spectrum.figure(found.spectrum(), found.observable, material.title, label)
+    drawn = spectrum.figure(found.spectrum(), found.observable, material.title, label, material.limit)
     return picture(
         drawn,
         "data, background and signal in the bins of the limit",

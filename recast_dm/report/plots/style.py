@@ -18,8 +18,8 @@ MOST_LINES, NOTE_WIDTH = 8, 120
 
 
 @contextmanager
-def styled(size: tuple[float, float] = (8.8, 7.2)) -> Iterator[Any]:
-    """A figure and its axes, while our style holds."""
+def styled(size: tuple[float, float] = (8.8, 7.2), **parts: Any) -> Iterator[Any]:
+    """A figure and its axes, in so many `parts` as `Figure.subplots` takes, while our style holds."""
     import matplotlib as mpl
     import mplhep  # type: ignore[import-untyped]  # it ships no types
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def styled(size: tuple[float, float] = (8.8, 7.2)) -> Iterator[Any]:
     whole: dict[Any, Any] = {**mplhep.style.ROOT, **ours}
     with mpl.rc_context(whole):
         figure = Figure(figsize=size, layout="constrained")
-        yield figure, figure.subplots()
+        yield figure, figure.subplots(**parts)
 
 
 def label(axes: Any, document: Mapping[str, Any]) -> None:
