@@ -22,6 +22,8 @@ PRECISION = 1e-8
 """Relative precision of upper limits."""
 NOISE = 1e-6
 """A constrained fit may lie this much below the best one (in -2 ln L) before the fits are distrusted."""
+FAR = 100.0
+"""So many standard deviations of a signal are excluded at any level, unless its own errors can hide it."""
 SOLVER_STEPS = 100
 ROUNDS = 5
 """How often limits may be solved for anew because fits from elsewhere found lower minima."""
@@ -183,10 +185,23 @@ class Test:
         crossing = _Crossing(self, targets)
         for _ in range(ROUNDS):
             best = self.best
-            guess = solve(crossing, guess)
+            try:
+                guess = solve(crossing, guess)
+            except StatisticsError as error:
+                raise self._without_limit(FAR * sigma, targets[-1]) or error from None
             if not crossing.deeper(guess) and self.best is best:
                 return UpperLimits(observed=float(guess[0]), expected=tuple(float(mu) for mu in guess[1:]))
         raise StatisticsError("no limit: fits keep finding other minima")
+
+    def _without_limit(self, mu: float, wanted: float) -> StatisticsError | None:
+        """What to say when even a far stronger signal cannot be told from the background."""
+        root = float(np.sqrt(self.q(np.array([mu]), np.array([1]))[0][0]))
+        if root >= wanted:
+            return None
+        return StatisticsError(
+            f"no limit: CLs stays above {LEVEL:.0%} however strong the signal is (tried: mu = {mu:.4g})",
+            hint="the signal's own errors are so large that they can hide it: more simulated events may help",
+        )
 
 
 def hypotests(likelihood: Likelihood, mu: float = 1.0) -> list[Hypotest]:

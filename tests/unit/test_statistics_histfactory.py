@@ -230,6 +230,14 @@ class TestNewton:
         assert newton.minimise(double, np.array([[0.1], [-0.2]])) == pytest.approx(np.array([[1.0], [-1.0]]), abs=1e-6)
 
 
+def test_a_signal_that_its_own_errors_can_hide_has_no_limit():
+    """One of ATLAS' patches: an event or so, with errors as large. CLs at mu = 1 has a value, mu no upper limit."""
+    test = Fits(found.bind(susy_model("sbottom_700_680_550")))
+    assert test.hypotest(1.0).cls_obs == pytest.approx(0.586, abs=2e-3)
+    with pytest.raises(StatisticsError, match="CLs stays above 5% however strong the signal is"):
+        test.upper_limits()
+
+
 def test_the_data_are_those_of_the_specification():
     assert len(susy_patches()) == 217
     assert (SPECS / "atlas-susy-2018-31/data/BkgOnly.json").is_file()
