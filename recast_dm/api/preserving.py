@@ -7,16 +7,16 @@ from pathlib import Path
 
 from recast_dm.api.opening import Preserved, load
 from recast_dm.api.settings import Settings, config
-from recast_dm.capsule import packing
-from recast_dm.capsule import verify as verification
 from recast_dm.capsule.catalogue import naming
 from recast_dm.capsule.comparison.compare import Agreement
 from recast_dm.capsule.inputs import LARGEST
 from recast_dm.capsule.verify import Check
 from recast_dm.config import link_latest
 from recast_dm.errors import UsageError
-from recast_dm.reinterpret import capturing
-from recast_dm.reinterpret import verification as starting
+from recast_dm.model import Workflow
+from recast_dm.reinterpret import capturing, verification
+from recast_dm.reinterpret.capturing import Means
+from recast_dm.reinterpret.opening import capsule_at
 from recast_dm.spec import analysis as analyses
 
 
@@ -56,14 +56,7 @@ def capture(
     """
     settings, place = settings or Settings(), Path(output)
     found = analyses.load(capturing.directory_of(str(analysis), config()))
-    means = capturing.Means(
-        config=config(),
-        runtime=settings.runtime_for(found.workflow),
-        backend=settings.backend(found.workflow),
-        directory=settings.directory(),
-        observer=settings.observer,
-        told=settings.told,
-    )
+    means = _means(found.workflow, settings)
     asked = capturing.Asked(
         images=images, performed=performed, strict=strict, by_reference=by_reference, allowed=allowed
     )
@@ -88,40 +81,25 @@ def verify(
     """
     if depth not in ("bytes", "default", "rerun"):
         raise UsageError(f"there is no depth {depth!r}", hint="bytes, default or rerun")
-    wanted = None if digest is None else verification.read_digest(digest)
-    place = Path(naming.meant(str(capsule), config()))
-    checks = [verification.check_bytes(place, config().writable_cache())]
+    place, settings = Path(naming.meant(str(capsule), config())), settings or Settings()
+    checks, manifest = verification.sound(place, digest, config())
     outputs: tuple[Agreement, ...] = ()
-    if checks[0].ok:
-        manifest = packing.read_manifest(place)
-        checks += [verification.check_digest(manifest, wanted), *verification.check_structure(place, manifest)]
-        if depth == "rerun" and not manifest["reference"]["made"]:
-            raise UsageError(f"{place} was captured without a run: there is nothing to compare a rerun with")
-    if all(check.ok for check in checks) and depth != "bytes":
-        more, outputs = _started(load(place), settings or Settings(), rerun=depth == "rerun")
+    if depth == "rerun" and manifest:
+        verification.demand_reference(place, manifest)
+    held = capsule_at(place, config()) if depth != "bytes" and all(check.ok for check in checks) else None
+    if held is not None:
+        means = _means(held.analysis.workflow, settings)
+        more, outputs = verification.started(held, means, rerun=depth == "rerun")
         checks += more
     return Verified(capsule=place, checks=tuple(checks), outputs=outputs)
 
 
-# --- how --------------------------------------------------------------------------------------------------------------
-
-
-def _started(capsule: Preserved, settings: Settings, *, rerun: bool) -> tuple[list[Check], tuple[Agreement, ...]]:
-    """What is found by starting something."""
-    held = capsule.subject.capsule
-    assert held is not None  # noqa: S101  # its bytes were checked
-    checks = [verification.check_specification(held.path, held.manifest)]
-    runtime = settings.runtime_for(held.analysis.workflow)
-    if runtime is not None:
-        checks.append(starting.check_images(held, runtime, settings.observer))
-    if not rerun or not all(check.ok for check in checks):
-        return checks, ()
-    directory = settings.directory()
-    backend = settings.backend(held.analysis.workflow)
-    try:
-        _, agreements = starting.rerun(capsule.subject, backend, directory, settings.observer)
-    finally:
-        link_latest(directory)
-    lost = tuple(f"{each.path}: {each.detail or each.measure}" for each in agreements if not each.agrees)
-    agreed = sum(each.agrees for each in agreements)
-    return [*checks, Check("rerun", f"{agreed} of {len(agreements)} outputs agree", lost)], agreements
+def _means(workflow: Workflow, settings: Settings) -> Means:
+    return Means(
+        config=config(),
+        runtime=settings.runtime_for(workflow),
+        backend=settings.backend(workflow),
+        directory=settings.directory(),
+        observer=settings.observer,
+        told=settings.told,
+    )

@@ -11,9 +11,9 @@ from recast_dm.cli import chosen, options, view
 from recast_dm.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
-    from recast_dm.capsule import Capsule
     from recast_dm.capsule.comparison.compare import Agreement
     from recast_dm.capsule.verify import Check
+    from recast_dm.cli.execution import Settings
 
 
 def verify(
@@ -40,74 +40,47 @@ def verify(
     """
     if only_bytes and rerun:
         raise UsageError("--bytes starts nothing, --rerun does", hint="leave out one of them")
-    from recast_dm.capsule import packing
-    from recast_dm.capsule import verify as verification
+    from recast_dm.cli import progress
+    from recast_dm.reinterpret import verification
 
-    wanted = None if digest is None else verification.read_digest(digest)
     capsule = Path(chosen.subject(str(capsule)))
     depth = "bytes" if only_bytes else "rerun" if rerun else "default"
-    checks = [_hashed(capsule, quiet=quiet)]
     agreements: tuple[Agreement, ...] = ()
-    found: dict[str, Any] = {}
-    if checks[0].ok:
-        found = packing.read_manifest(capsule)
-        checks.append(verification.check_digest(found, wanted))
-    if all(check.ok for check in checks):
-        checks += verification.check_structure(capsule, found)
+    with progress.count("hashing", quiet=quiet) as told:
+        checks, found = verification.sound(capsule, digest, options.DEFAULTS, told)
     if all(check.ok for check in checks) and not only_bytes:
-        from recast_dm.cli import execution
+        from recast_dm.cli.execution import Settings
 
-        if rerun and not found.get("reference", {}).get("made"):
-            raise UsageError(
-                f"{capsule} is sound, but was captured without a run: there is nothing to compare a rerun with",
-                hint="leave out --rerun; `recast-dm run` runs it",
-            )
-        opened = chosen.capsule(capsule)
-        assert opened is not None  # noqa: S101  # it was read above
-        settings = execution.Settings(
+        if rerun:
+            verification.demand_reference(capsule, found)
+        settings = Settings(
             runtime=runtime, jobs=jobs, cache=False, workdir=workdir, quiet=quiet, json=json, allow_host=allow_host
         )
-        more, agreements = _executed(opened, settings, tuple(inputs_from or ()), rerun=rerun)
+        more, agreements = _executed(capsule, settings, tuple(inputs_from or ()), rerun=rerun)
         checks += more
     _show(capsule, depth, found, checks, agreements, json=json)
 
 
-def _hashed(path: Path, *, quiet: bool) -> Check:
-    from recast_dm.capsule import verify as verification
-    from recast_dm.cli import progress
-
-    with progress.count("hashing", quiet=quiet) as told:
-        return verification.check_bytes(path, options.cache(), told)
-
-
 def _executed(
-    capsule: Capsule, settings: Any, places: tuple[Path, ...], *, rerun: bool
+    place: Path, settings: Settings, inputs_from: tuple[Path, ...], *, rerun: bool
 ) -> tuple[list[Check], tuple[Agreement, ...]]:
     """What is found by starting something."""
-    from recast_dm import reinterpret
-    from recast_dm.capsule import verify as verification
     from recast_dm.cli import execution, progress
-    from recast_dm.engine.rundir import INIT_FILES
-    from recast_dm.reinterpret import verification as starting
-    from recast_dm.reinterpret.opening import complete
+    from recast_dm.reinterpret import verification
+    from recast_dm.reinterpret.capturing import Means
 
-    checks = [verification.check_specification(capsule.path, capsule.manifest)]
+    capsule = chosen.capsule(place)
+    assert capsule is not None  # noqa: S101  # its bytes were checked
+    engine = execution.runtime_for(capsule.analysis.workflow, settings)
     with progress.observer(quiet=settings.quiet) as observer:
-        engine = execution.runtime_for(capsule.analysis.workflow, settings)
-        if engine is not None:
-            checks.append(starting.check_images(capsule, engine, observer))
-        if not rerun or not all(check.ok for check in checks):
-            return checks, ()
-        directory = options.run_directory(settings.workdir)
-        subject = complete(reinterpret.of_capsule(capsule), directory / INIT_FILES, places, options.DEFAULTS)
-        try:
-            result, agreements = starting.rerun(subject, execution.local(engine, settings), directory, observer)
-        finally:
-            options.link_latest(directory)
-    lost = tuple(f"{each.path}: {each.detail or each.measure}" for each in agreements if not each.agrees)
-    agreed = sum(each.agrees for each in agreements)
-    found = f"{agreed} of {len(agreements)} outputs agree, in {result.finished.directory}"
-    return [*checks, verification.Check("rerun", found, lost)], agreements
+        means = Means(
+            config=options.DEFAULTS,
+            runtime=engine,
+            backend=execution.local(engine, settings),
+            directory=options.run_directory(settings.workdir),
+            observer=observer,
+        )
+        return verification.started(capsule, means, inputs_from, rerun=rerun)
 
 
 def _show(

@@ -45,8 +45,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What a capture works with: the runtime (None where there are no containers), the engine, where the run goes,
-    and who hears of it.
+    """What a capture or a verification works with.
+
+    The runtime (None where there are no containers), the backend, where a run goes, and who hears of it.
     """
 
     config: Config

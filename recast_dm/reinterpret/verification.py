@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from recast_dm import config
-from recast_dm.backends import Backend, Work, provide_images
-from recast_dm.capsule import Capsule, layout
+from recast_dm.backends import Work, provide_images
+from recast_dm.capsule import Capsule, layout, packing, verify
 from recast_dm.capsule.comparison.compare import Agreement, compare_outputs
 from recast_dm.capsule.verify import Check
+from recast_dm.config import Config
 from recast_dm.engine import events
-from recast_dm.errors import RecastError
+from recast_dm.engine.rundir import INIT_FILES
+from recast_dm.errors import RecastError, UsageError
 from recast_dm.images import find
 from recast_dm.model import Image
-from recast_dm.reinterpret.rerun import Result, run
-from recast_dm.reinterpret.subject import Subject
+from recast_dm.reinterpret.capturing import Means
+from recast_dm.reinterpret.opening import complete
+from recast_dm.reinterpret.rerun import run
+from recast_dm.reinterpret.subject import of_capsule
 from recast_dm.runtimes import Job, Runtime, runner_id
 
 PATIENCE = 120.0
@@ -64,12 +69,47 @@ def _start(image: Image, runtime: Runtime) -> Iterator[str]:
             yield f"{image.reference}: a shell in it ends with exit code {outcome.exit_code} {outcome.reason}".rstrip()
 
 
-def rerun(
-    subject: Subject, backend: Backend, directory: Path, observer: events.Observer
-) -> tuple[Result, tuple[Agreement, ...]]:
-    """Runs a capsule as it was captured, and holds what comes out beside what came out then."""
-    capsule = subject.capsule
-    assert capsule is not None  # noqa: S101  # only capsules are verified
-    result = run(subject, backend, directory, observer)
+def sound(
+    place: Path, digest: str | None, config: Config, told: Callable[[int], None] | None = None
+) -> tuple[list[Check], dict[str, Any]]:
+    """What is found without starting anything, and the manifest (empty where it cannot be believed).
+
+    `digest` (`sha256:...`) is the one that the capsule must have; `told` hears how many bytes more were hashed.
+    """
+    wanted = None if digest is None else verify.read_digest(digest)
+    checks = [verify.check_bytes(place, config.writable_cache(), told)]
+    if not checks[0].ok:
+        return checks, {}
+    manifest = packing.read_manifest(place)
+    checks.append(verify.check_digest(manifest, wanted))
+    return [*checks, *(verify.check_structure(place, manifest) if checks[1].ok else ())], manifest
+
+
+def demand_reference(place: Path, manifest: Mapping[str, Any]) -> None:
+    """Raises UsageError for a capsule without reference outputs, which a rerun cannot be held to."""
+    if not manifest.get("reference", {}).get("made"):
+        raise UsageError(
+            f"{place} is sound, but was captured without a run: there is nothing to compare a rerun with",
+            hint="leave out --rerun; `recast-dm run` runs it",
+        )
+
+
+def started(
+    capsule: Capsule, means: Means, inputs_from: tuple[Path, ...] = (), *, rerun: bool
+) -> tuple[list[Check], tuple[Agreement, ...]]:
+    """What is found by starting something: a shell in each image, and (`rerun`) everything, as it was captured."""
+    checks = [verify.check_specification(capsule.path, capsule.manifest)]
+    if means.runtime is not None:
+        checks.append(check_images(capsule, means.runtime, means.observer))
+    if not rerun or not all(check.ok for check in checks):
+        return checks, ()
+    subject = complete(of_capsule(capsule), means.directory / INIT_FILES, inputs_from, means.config)
+    try:
+        result = run(subject, means.backend, means.directory, means.observer)
+    finally:
+        config.link_latest(means.directory)
     agreements = compare_outputs(subject.rules(), capsule.path / layout.REFERENCE, result.finished.directory)
-    return result, agreements
+    lost = tuple(f"{each.path}: {each.detail or each.measure}" for each in agreements if not each.agrees)
+    agreed = sum(each.agrees for each in agreements)
+    found = f"{agreed} of {len(agreements)} outputs agree, in {result.finished.directory}"
+    return [*checks, Check("rerun", found, lost)], agreements
