@@ -43,7 +43,7 @@ def test_a_scan(here, cli):
     assert cells(out, "3000", "1")[2:4] == ["not", "covered"]
     assert "outside: on-shell" in out
     assert "spin1-axial: g_q=0.25, g_dm=1, g_l=0, LO" in out
-    assert "bins treated as covariance" in out
+    assert "correlations between bins: covariance" in out
 
 
 def test_as_json_it_is_the_document(here, cli):
