@@ -65,7 +65,7 @@ class Browser:
         """Shows a file in a window of some width, and waits until it is there."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.said, self.asked, self._loaded = [], [], False
         self.call("Page.navigate", url=page.resolve().as_uri())

@@ -117,8 +117,13 @@ def test_a_forbidden_style_is_refused(shown, reports, tmp_path):
     assert any("Content Security Policy" in text for text in shown.said)
 
 
-def test_it_prints(shown, reports):
-    shown.open(reports["scan"], width=WIDE, dark=True)
+@pytest.mark.parametrize("name", ["scan", "run"])
+def test_it_prints(shown, reports, name):
+    """Light, without what scrolls, and no wider than the paper."""
+    shown.open(reports[name], width=700, dark=True)
+    shown.call("Emulation.setEmulatedMedia", media="print", features=[])
+    assert shown.ask("document.documentElement.scrollWidth") == 700
+    assert shown.ask(LUMINANCE) == 255
     assert shown.printed().startswith(b"%PDF-")
 
 

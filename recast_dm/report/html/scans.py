@@ -87,7 +87,7 @@ def planes(scan: Scan, curves: Iterable[Curve]) -> Child:
         found, absent = mapping.prepare(scan, curves)
     except UsageError as error:
         return note(f"No planes: {error.message}.")
-    drawn = [picture(drawing.draw(each), f"{each.name} against m_dm", f"{each.name}.") for each in found]
+    drawn = [picture(drawing.draw(each), f"{each.name} against m_dm", f"{each.title}.") for each in found]
     said = {each.why: None for each in absent}
     return [h("div", drawn, class_="figures") if drawn else None, [note(f"{why}.") for why in said]]
 

@@ -24,7 +24,7 @@ def table(head: Sequence[Child], rows: Iterable[Sequence[Child]], *, numeric: Se
 
     lines = [h("tr", [cell("td", n, value) for n, value in enumerate(row)]) for row in rows]
     top = h("thead", h("tr", [cell("th", n, value) for n, value in enumerate(head)])) if head else None
-    return h("div", h("table", top, h("tbody", lines)), class_="wide", tabindex="0", role="group")
+    return h("div", h("table", top, h("tbody", lines)), class_="wide", tabindex="0", role="group", aria_label="table")
 
 
 def facts(rows: Iterable[tuple[str, Child]]) -> Element:

@@ -71,6 +71,7 @@ def picture(run: Run) -> Element | None:
         class_="wide",
         tabindex="0",
         role="group",
+        aria_label="timeline",
     )
 
 

@@ -35,7 +35,7 @@ def picture(material: Material) -> Element | None:
     else:
         return None
     image = h("img", src=address(svg.svg(drawn).encode(), "svg+xml"), alt=drawn.description(), class_="dag")
-    return h("div", image, class_="wide", tabindex="0", role="group")
+    return h("div", image, class_="wide", tabindex="0", role="group", aria_label="graph")
 
 
 def steps(run: Run, records: Mapping[StepId, Mapping[str, Any]]) -> Child:

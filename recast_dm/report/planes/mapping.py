@@ -54,6 +54,10 @@ class Plane:
         """A name for files: `SI`, `sigmav-bb`."""
         return self.quantity if self.channel is None else f"{self.quantity}-{self.channel}"
 
+    @property
+    def title(self) -> str:
+        return texts.title(self.quantity, self.channel)
+
     def line(self, role: str) -> Lines | None:
         return next((each for each in self.lines if each.role == role), None)
 

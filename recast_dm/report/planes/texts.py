@@ -47,6 +47,26 @@ def formula(record: SignalRecord, quantity: str) -> str:
     return f"{text}  ({source})"
 
 
+def title(quantity: str, channel: str | None) -> str:
+    """What a plane shows, in words.
+
+    >>> title("SD-p", None), title("sigmav", "bb")
+    ('Spin-dependent scattering on protons', 'Annihilation at rest into bb')
+    """
+    if quantity != "sigmav":
+        return _TITLES[quantity]
+    return (
+        "Annihilation at rest, all channels together" if channel == "total" else f"Annihilation at rest into {channel}"
+    )
+
+
+_TITLES = {
+    "SI": "Spin-independent scattering on nucleons",
+    "SD-p": "Spin-dependent scattering on protons",
+    "SD-n": "Spin-dependent scattering on neutrons",
+}
+
+
 def absent(record: SignalRecord, quantity: str) -> str | None:
     """Why a model is not in a plane; None for one that it is in."""
     if quantity == "sigmav":
