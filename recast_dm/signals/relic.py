@@ -10,13 +10,12 @@ where for a Dirac fermion <sigma v> is half of that of a chi chi-bar pair, and t
 
 over the cross-section at every energy (`pair_annihilation`): it knows thresholds and the resonance. sqrt(g_*) and the
 entropy are those of `plasma`. Kinetic equilibrium is assumed throughout, which fails close to the resonance
-(arXiv:1706.07433); pairs of mediators are not made here, so that there is no answer for m_dm >= m_med.
+(arXiv:1706.07433); pairs of mediators are not made here, so that there is no answer for m_dm >= m_med, and just below
+m_med the density comes out too high.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from recast_dm.signals import pair_annihilation, plasma
@@ -34,9 +33,6 @@ OBSERVED = 0.12
 PLANCK_MASS = 1.220890e19
 ENTROPY_OVER_CRITICAL = 2.744e8
 """Omega h^2 = this m/GeV Y: 2891.2 cm^-3 over 1.05368e-5 GeV cm^-3 (Review of Particle Physics 2022)."""
-
-_NEAR_RESONANCE = (0.43, 0.46, 0.48, 0.49, 0.51, 0.52, 0.54, 0.57, 0.62, 0.7, 0.8, 0.9, 0.98)
-"""m_dm/m_med at which the density is looked at, besides smaller ones."""
 
 DIRAC_STATES = 4.0
 START, END, STEPS = 10.0, 1e5, 10000
@@ -56,27 +52,6 @@ def omega_h2(model: SignalModel, point: Point) -> float | None:
     if sigma is None or point["m_dm"] >= point["m_med"]:
         return None
     return of_cross_section(sigma, point["m_dm"], point["m_med"], _width(model, point))
-
-
-def masses(model: SignalModel, values: Mapping[str, float], *, observed: float = OBSERVED) -> tuple[float, ...]:
-    """The m_dm in GeV, below m_med, at which dark matter has the observed density; `values` are all other parameters.
-
-    None, one, or several: the resonance at m_med/2 has two sides. It takes some seconds.
-    """
-    import numpy as np
-    from scipy.optimize import brentq
-
-    def excess(log_mass: float) -> float:
-        omega = omega_h2(model, model.point({**values, "m_dm": float(np.exp(log_mass))}))
-        return float(np.log((omega or np.inf) / observed))
-
-    m_med, bounds = values["m_med"], model.record.parameter("m_dm")
-    low, high = bounds.lower.value, bounds.upper.value
-    shares = (*np.geomspace(max(low / m_med, 1e-3), 0.4, 16), *_NEAR_RESONANCE)
-    logs = [float(np.log(share * m_med)) for share in shares if low <= share * m_med <= high]
-    found = [excess(log) for log in logs]
-    pairs = zip(pairwise(logs), pairwise(found), strict=True)
-    return tuple(float(np.exp(brentq(excess, *ends, xtol=1e-3))) for ends, (a, b) in pairs if a * b < 0)
 
 
 def cross_section(model: SignalModel, point: Point) -> CrossSection | None:

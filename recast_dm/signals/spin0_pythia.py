@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from math import asinh, cosh, exp, log, pi, sinh, sqrt
 
 from recast_dm.signals.alphas import alpha_s
@@ -131,12 +131,12 @@ class Mediator:
             return 16
         return 5 if _velocity(self.m_med, TOP.mass) > LEAST_VELOCITY else 4
 
-    def pythia_other(self, mass: float) -> float:
-        """The width of that channel at a virtuality: it goes with the velocity of its quarks (`meMode` 103)."""
+    def other_share(self, mass: float) -> float:
+        """That channel's width at a virtuality over the nominal one: its quarks' velocities (`meMode` 103)."""
         if not self.on_shell:
             return 0.0
         quark = TOP.mass if self.other_channel() == 5 else PYTHIA_B_MASS
-        return self.other_width() * _velocity(mass, quark) / _velocity(self.m_med, quark)
+        return _velocity(mass, quark) / _velocity(self.m_med, quark)
 
 
 def settings(mediator: Mediator) -> list[str]:
@@ -200,7 +200,7 @@ def luminosity(mass: float) -> float:
     return below * math.pow(above / below, share)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def correction(mediator: Mediator) -> float:
     """What Pythia's cross-section has to be multiplied by.
 
@@ -222,7 +222,7 @@ def correction(mediator: Mediator) -> float:
         return partial / _propagator(pole, mass, partial + mediator.quarks(mass) + mediator.gluons(mass))
 
     def made(mass: float) -> float:
-        width = generated.chi(mass) + mediator.pythia_gluons(mass) + mediator.pythia_other(mass)
+        width = generated.chi(mass) + mediator.pythia_gluons(mass) + nominal * mediator.other_share(mass)
         return share * width / _propagator(pole, mass, width)
 
     grid = _virtualities(mediator)

@@ -86,12 +86,6 @@ def test_no_answer_where_there_is_none():
     assert omega("add", n=2, m_d=5000) is None
 
 
-def test_masses_of_the_observed_density():
-    model = find("spin1-vector")
-    (mass,) = relic.masses(model, {"m_med": 1000})
-    assert relic.omega_h2(model, model.point({"m_med": 1000, "m_dm": mass})) == pytest.approx(0.12, rel=0.01, abs=0)
-
-
 @pytest.mark.parametrize(("temperature", "g"), [(1e4, 106.75), (0.001, 10.75), (0.005, 10.75)])
 def test_degrees_of_freedom_that_are_known(temperature, g):
     assert plasma.at(np.array([temperature])).g[0] == pytest.approx(g, rel=0.05, abs=0)
