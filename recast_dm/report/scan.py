@@ -136,6 +136,10 @@ def of_document(document: Mapping[str, Any], name: str = "the document") -> Scan
     if found := schemas.problem("scan-1", document):
         place = "/".join(map(str, found[0]))
         raise IntegrityError(f"{name} is not a scan document: {found[1]}" + (f" (in {place})" if place else ""))
+    try:
+        store.canonical(document)
+    except ValueError:
+        raise IntegrityError(f"{name} is not a scan document: it holds a number that is not finite") from None
     rows = tuple(_row(point) for point in document["points"])
     axes = {name: tuple(sorted(values)) for name, values in document["grid"].items() if len(values) > 1}
     alone = {name: values[0] for name, values in document["grid"].items() if len(values) == 1}

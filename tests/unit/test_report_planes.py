@@ -89,6 +89,17 @@ def test_channels_have_their_own_curves():
     assert {"sigmav-tautau", "sigmav-mumu"} <= set(leptons)
 
 
+def test_light_quarks_stand_beside_bb_as_a_proxy():
+    """A vector couples alike to all quarks: five flavours are five times bb, far above their masses."""
+    found, _ = planes(scan(line=[[1500.0, 400.0], [1600.0, 400.0]]), curves.shipped(), ["sigmav"])
+    plane = found["sigmav-bb"]
+    alone, together = plane.line("observed").lines[0][0], plane.line(mapping.PROXY_ROLE).lines[0][0]
+    assert together == (400.0, pytest.approx(5 * alone[1], rel=1e-3))
+    assert any("not used in the verdict" in note for note in plane.notes)
+    axial, _ = planes(scan("spin1-axial", fixed={**LIGHT, "g_l": 0.1}), curves.shipped(), ["sigmav"])
+    assert axial["sigmav-tautau"].line(mapping.PROXY_ROLE) is None
+
+
 def test_what_is_neglected_and_assumed_is_said():
     found, _ = planes(scan())
     text = " ".join(found["SI"].notes)

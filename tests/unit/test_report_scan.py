@@ -50,6 +50,14 @@ def test_what_is_no_scan_document(spoil):
         scans_.of_document({**scans.document(), **spoil})
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 0.0, -1.0])
+def test_limits_that_are_none(number):
+    document = scans.document()
+    document["points"][3]["mu_upper_exp"][0] = number
+    with pytest.raises(IntegrityError, match="not a scan document"):
+        scans_.of_document(document)
+
+
 def test_a_file_and_a_directory(tmp_path):
     (tmp_path / "scan.json").write_text(json.dumps(scans.document()))
     assert scans_.is_scan(tmp_path)

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from recast_dm.curves import Curve
-from recast_dm.report.planes.mapping import TOTAL, Plane
+from recast_dm.report.planes.mapping import PROXY_ROLE, TOTAL, Plane
 from recast_dm.report.plots import style
 from recast_dm.report.plots.quantities import plain
 from recast_dm.signals.annihilation import THERMAL_SELF_CONJUGATE
 
 _COLOURS = ("#e42536", "#f89c20", "#964a8b", "#3f90da", "#717581", "#92dadd", "#a96b59", "#2b8a3e")
-_LOOKS = {
+_LOOKS: dict[str, tuple[str, Any, float]] = {
     "observed": ("black", "-", 2.4),
     "observed, with K": ("black", ":", 1.8),
+    PROXY_ROLE: ("#555555", (0, (1, 1)), 1.2),
     "expected": ("#1f5fa8", "--", 1.8),
     "expected -1 sigma": ("#1f5fa8", ":", 1.0),
     "expected +1 sigma": ("#1f5fa8", ":", 1.0),
@@ -54,7 +55,7 @@ def draw(plane: Plane) -> Any:
     return figure
 
 
-def _look(role: str) -> tuple[str, str, float]:
+def _look(role: str) -> tuple[str, Any, float]:
     """Colour, line and width; what is known of a contour's own place is thin, in its colour."""
     line, _, part = role.partition(", ")
     if part in ("low", "high"):

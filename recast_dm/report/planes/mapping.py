@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
 
 from recast_dm import signals
 from recast_dm.curves import Curve, Quantity
 from recast_dm.curves.point import Prediction
+from recast_dm.curves.verdict import LIGHT, PROXY
 from recast_dm.errors import RecastError, UsageError
 from recast_dm.report.contours import Curve as Lines
 from recast_dm.report.contours import Line
@@ -26,6 +27,7 @@ PIECES = 40
 """Pieces into which an edge across the whole plane is cut before it is mapped: sigma is no straight line in m_med."""
 QUANTITIES: tuple[Quantity, ...] = ("SI", "SD-p", "SD-n", "sigmav")
 TOTAL = "total"
+PROXY_ROLE = "observed, u d s c b together"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +191,8 @@ def _plane(
     def mapped(line: Line) -> Iterator[Line]:
         return _mapped(cut(line, reach), predict, quantity, channel, factor)
 
-    wanted = [curve for curve in contour.curves if curve.lines and "sigma, " not in curve.role]
+    wanted = [curve for curve in contour.curves if curve.lines]
+    proxy = _proxy(contour, predict, factor, reach) if channel == "bb" else ()
     return Plane(
         scan=contour.scan,
         quantity=quantity,
@@ -197,14 +200,38 @@ def _plane(
         unit="cm3/s" if quantity == "sigmav" else "cm2",
         factor=factor,
         self_conjugate=self_conjugate,
-        lines=tuple(
-            Lines(role=each.role, lines=tuple(part for line in each.lines for part in mapped(line))) for each in wanted
+        lines=(
+            *(Lines(role=each.role, lines=tuple(p for line in each.lines for p in mapped(line))) for each in wanted),
+            *proxy,
         ),
         region=tuple(part for ring in contour.excluded for part in mapped((*ring, ring[0]))),
         curves=tuple(curves),
         formula=texts.formula(record, quantity),
-        notes=texts.notes(record, contour.scan, quantity, channel),
+        notes=(*texts.notes(record, contour.scan, quantity, channel), *(f"Thin line: {each.text}." for each in proxy)),
     )
+
+
+def _proxy(contour: planes.PlanePlot, predict: Predict, factor: float, reach: tuple[float, float]) -> tuple[Lines, ...]:
+    """The observed line of all light quarks with bb, for whose photons a limit on bb stands in: shown, never used."""
+    observed = contour.curve("observed")
+
+    def together(found: Prediction) -> float:
+        return math.fsum(found.value("sigmav", channel) or 0.0 for channel in (*LIGHT, "bb"))
+
+    def light(x: float, y: float) -> Prediction | None:
+        found = predict(x, y)
+        return replace(found, sigmav={"quarks": together(found)}) if found else None
+
+    lines = observed.lines if observed else ()
+    there = any(found and together(found) > (found.value("sigmav", "bb") or 0.0) for found in _seen(lines, predict))
+    if not there:
+        return ()
+    parts = tuple(part for line in lines for part in _mapped(cut(line, reach), light, "sigmav", "quarks", factor))
+    return (Lines(role=PROXY_ROLE, lines=parts, text=PROXY),)
+
+
+def _seen(lines: Sequence[Line], predict: Predict) -> Iterator[Prediction | None]:
+    return (predict(*point) for line in lines for point in line[:1])
 
 
 def _mapped(line: Line, predict: Predict, quantity: Quantity, channel: str | None, factor: float) -> Iterator[Line]:
