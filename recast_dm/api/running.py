@@ -164,7 +164,10 @@ def closure(
     subject = load(what).subject
     directory = settings.directory()
     backend = settings.backend(subject.workflow, keep_going=True)
-    return tuple(published.closure(subject, backend, directory, settings.observer, parameters))
+    try:
+        return tuple(published.closure(subject, backend, directory, settings.observer, parameters))
+    finally:
+        link_latest(directory)
 
 
 # --- how --------------------------------------------------------------------------------------------------------------
@@ -177,7 +180,7 @@ def _searched(what: Preserved | str | Path, search: Search, settings: Settings) 
     directory = settings.directory()
     try:
         found = search(subject, settings.backend(subject.workflow, keep_going=True), directory, settings.observer)
-        found = spotcheck.checked(found, settings.observer)
+        found = spotcheck.checked(found, settings.observer, settings.checks())
     finally:
         link_latest(directory)
     found.keep()

@@ -64,6 +64,11 @@ class Settings:
             policy=self.policy,
         )
 
+    def checks(self) -> Path | None:
+        """Where it is remembered which limits were checked against pyhf."""
+        place = config().writable_cache() if self.cache else None
+        return place / "checks" if place else None
+
     def _not_cached(self, why: str) -> None:
         self.told(f"finished steps are not cached: {why}")
 

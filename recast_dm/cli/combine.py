@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from recast_dm.cli import chosen, options, view
 from recast_dm.cli.view import number
-
-if TYPE_CHECKING:
-    from recast_dm.reinterpret.combine import Search
 
 Places = Annotated[
     list[Path],
@@ -31,32 +28,17 @@ def combine(places: Places, output: Output = None, json: options.Json = False) -
       recast-dm combine scans/one scans/other -o together.json --json
     """
     from recast_dm import store
-    from recast_dm.reinterpret import combine as combining
+    from recast_dm.api import reading
+    from recast_dm.export import scans
 
-    found = combining.combined([_search(place) for place in places])
+    where = [place if scans.holds(place) else chosen.directory(place) for place in places]
+    found = dict(reading.combine(*where).document)
     if output is not None:
         store.write_atomic(output, store.pretty(found))
     if json:
         view.document(found)
         return
     _show(found)
-
-
-def _search(place: Path) -> Search:
-    from recast_dm.export import scans
-    from recast_dm.export.hepdata import likelihood
-    from recast_dm.reinterpret.combine import Member, Search
-
-    scan = scans.read(place if scans.holds(place) else chosen.directory(place))
-    return Search(
-        analysis=scan.document["analysis"],
-        capsule=scan.document["capsule"],
-        model=scan.document["model"],
-        run_dir=str(scan.directory or place),
-        members=tuple(
-            Member(point=each.point, workspace=each.workspace, patch=each.patch) for each in likelihood.of_scan(scan)
-        ),
-    )
 
 
 def _show(found: dict[str, Any]) -> None:

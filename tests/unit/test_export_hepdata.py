@@ -413,6 +413,15 @@ class TestTheLikelihood:
         monkeypatch.setattr(likelihood, "MOST_ROWS", 3)
         assert [table.name for table in likelihood.yields(scan, likelihood.of_scan(scan))] == ["Signal per channel"]
 
+    def test_the_points_of_a_contour_lie_in_its_rounds(self, run):
+        (run / "rounds").mkdir()
+        (run / ".records").rmdir()
+        (run / "point").rename(run / "rounds/0")
+        for place in list((run / "rounds/0").iterdir()):
+            (run / "rounds" / place.name / "point").mkdir(parents=True, exist_ok=True)
+            place.rename(run / "rounds" / place.name / "point" / place.name)
+        assert len(likelihood.of_scan(read(run))) == 2
+
     def test_without_a_record_there_are_patches_and_no_patchset(self, run, tmp_path, valid):
         document = json.loads((run / "scan.json").read_text())
         write(run, {**document, "references": {}})
