@@ -23,7 +23,7 @@ def kept() -> Any:
 
 def said(cell: Any) -> list[str]:
     """The words that a cell prints and shows as text; figures and HTML are looked at by people."""
-    outputs = cell.get("outputs", ())
+    outputs = [each for each in cell.get("outputs", ()) if "image/png" not in each.get("data", {})]
     return " ".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in outputs).split()
 
 
