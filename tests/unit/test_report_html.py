@@ -266,6 +266,11 @@ def test_a_run_shows_its_steps_its_logs_and_its_keys(run):
     assert "The capsule is not known here" in read.text
 
 
+def test_the_same_run_gives_the_same_bytes(run):
+    first, again = (report.write(material.of_run(history.read(run.directory), list)).html for _ in range(2))
+    assert first == again
+
+
 def test_a_failed_run_opens_the_log_of_what_failed(tmp_path):
     from recast_dm.errors import StepFailed
 
