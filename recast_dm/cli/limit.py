@@ -74,7 +74,8 @@ def _limit(result: Result) -> list[str]:
         "",
         f"{verdict} at 95 % CL ({expected})",
         *(["  (within the MC error: generate more events)"] if _close(result) else []),
-        f"correlations between bins: {limit.correlation_model}; MC error of the limit {100 * limit.mu_upper_obs_mc_error:.1f} %",
+        f"correlations between bins: {limit.correlation_model}",
+        f"MC error of the limit {100 * limit.mu_upper_obs_mc_error:.1f} %",
         *_corrected(result),
         *_uncertainties(limit),
     ]
