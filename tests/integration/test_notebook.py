@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
+import tarfile
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,14 +50,39 @@ def test_it_names_no_machine():
     assert not [word for word in ("/home/", "/root/", "/tmp/", str(notebook.ROOT)) if word in text]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
-def test_it_says_the_same_again(kept, docker, tmp_path):
+@pytest.fixture(scope="module")
+def again(kept, docker, tmp_path_factory) -> tuple[Any, Path]:
+    """The notebook executed now, and the directory in which it ran."""
     missing = [name for name in IMAGES if docker.image(name) is None]
     assert not missing, f"`make images` builds {', '.join(missing)}"
-    again = copy.deepcopy(kept)
-    notebook.execute(again, tmp_path)
-    for old, new in zip(kept.cells, again.cells, strict=True):
+    executed, place = copy.deepcopy(kept), tmp_path_factory.mktemp("notebook")
+    with warnings.catch_warnings():  # Jupyter's own
+        warnings.simplefilter("ignore")
+        notebook.execute(executed, place)
+    return executed, place
+
+
+def test_it_says_the_same_again(kept, again):
+    for old, new in zip(kept.cells, again[0].cells, strict=True):
         if VARIES not in old.metadata.get("tags", ()):
             assert len(said(new)) == len(said(old)), old.source
             assert all(map(same, said(new), said(old))), (old.source, said(old), said(new))
-    assert (tmp_path / "axial.tar.gz").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")  # pyhf's
+def test_pyhf_finds_our_limit_in_what_goes_to_hepdata(again):
+    """Somebody who has nothing but the submission and pyhf gets the CLs that the scan says."""
+    import pyhf
+
+    with tarfile.open(again[1] / "axial.tar.gz") as submission:
+        scan = json.load(submission.extractfile("scan.json"))
+        with tarfile.open(fileobj=submission.extractfile("likelihood.tar.gz")) as likelihood:
+            background = json.load(likelihood.extractfile("BkgOnly.json"))
+            patchset = pyhf.PatchSet(json.load(likelihood.extractfile("patchset.json")))
+    patchset.verify(background)
+    point = next(p for p in scan["points"] if (p["parameters"]["m_med"], p["parameters"]["m_dm"]) == (2000.0, 1.0))
+    workspace = pyhf.Workspace(patchset.apply(background, tuple(point["parameters"].values())))
+    model = workspace.model()
+    observed, expected = pyhf.infer.hypotest(1.0, workspace.data(model), model, return_expected_set=True)
+    assert float(observed) == pytest.approx(point["cls_obs"], abs=1e-3)
+    assert [float(each) for each in expected] == pytest.approx(point["cls_exp"], abs=1e-3)
