@@ -6,51 +6,16 @@ another lowest virtuality (`32:mMin`) each change one of these numbers by more t
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import shutil
-import subprocess
 
 import pytest
+import pythia_in_image
 
 from recast_dm.signals import find, spin0_pythia
 
 pytestmark = pytest.mark.container
 
-IMAGE = "recast-dm/atlas-exot-2018-06:1.0"
 EVENTS = 6000
-PROGRAM = """
-import json, sys
-from monojet import generate
-
-generate.ANALYSIS_SETTINGS = (*generate.ANALYSIS_SETTINGS, "PartonLevel:all=off")
-found = {}
-for name, fed in json.loads(FEEDS).items():
-    signal = generate.Signal(
-        pythia_settings=tuple(fed["settings"]),
-        zprime_couplings=generate.parse_couplings(fed["couplings"]),
-        recoil_id=fed["recoil_id"],
-        invisible_ids=tuple(fed["invisible_ids"]),
-        expected_width_gev=fed["expected_width_gev"],
-    )
-    pythia = generate.start_pythia(signal, 11)
-    invisible, finished = 0, 0
-    for _ in range(EVENTS):
-        if not pythia.next():
-            continue
-        finished += 1
-        final = {pythia.process[i].idAbs() for i in range(pythia.process.size()) if pythia.process[i].status() > 0}
-        invisible += set(signal.invisible_ids) <= final
-    info = pythia.infoPython()
-    found[name] = {
-        "sigma_pb": info.sigmaGen() * 1e9 * fed["cross_section_factor"],
-        "width_gev": pythia.particleData.mWidth(signal.recoil_id),
-        "invisible": invisible / finished,
-    }
-print("FOUND" + json.dumps(found))
-"""
-
 POINTS = {
     "A1 .5 TeV": ("spin1-axial", {"m_med": 500, "m_dm": 1}),
     "A1 1 TeV": ("spin1-axial", {"m_med": 1000, "m_dm": 1}),
@@ -84,18 +49,7 @@ def fed(name):
 @pytest.fixture(scope="module")
 def found():
     """{point: what Pythia found}, all in one container."""
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-    ):
-        if os.environ.get("CI") == "true":
-            pytest.fail("no engine, and CI=true")
-        pytest.skip("not run: no engine")
-    program = f"FEEDS = {json.dumps(json.dumps({name: fed(name) for name in POINTS}))}\nEVENTS = {EVENTS}\n{PROGRAM}"
-    command = ["docker", "run", "--rm", "--network", "none", "--interactive", IMAGE, "python3", "-"]
-    done = subprocess.run(command, input=program, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.partition("FOUND")[2])
+    return pythia_in_image.cross_sections({name: fed(name) for name in POINTS}, EVENTS)
 
 
 @pytest.mark.parametrize(
