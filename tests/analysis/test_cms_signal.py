@@ -163,6 +163,7 @@ def test_the_stage_writes_a_signal_with_its_errors(inputs, tmp_path):
     [
         ({"m_med": 4000.0}, "m_med = 4000 GeV lies outside of the efficiency map of spin1 mediators"),
         ({"m_dm": 1100.0}, "off-shell"),
+        ({"family": "spin0", "selections": ("never read",)}, "infinitely heavy top quark"),
         ({"family": "none"}, "efficiency maps are for spin1 and spin0 mediators, not for this signal"),
     ],
 )

@@ -30,6 +30,11 @@ SCHEMA = "recast-dm/signal/1"
 HISTOGRAM_SCHEMA = "cmsmonojet/histogram/1"
 SAMPLE = "signal"
 FB_PER_PB = 1000.0
+HEAVY_TOP = (
+    "Pythia gives a spin-0 mediator the recoil of an infinitely heavy top quark, many times too hard above 500 GeV;"
+    " without seeds, its efficiency map has the loop"
+)
+"""Why events of a spin-0 mediator say nothing: README, "The full chain"."""
 
 Array = npt.NDArray[np.float64]
 
@@ -170,6 +175,8 @@ class Inputs:
 
 def efficiencies(inputs: Inputs, bins: Search) -> Efficiencies:
     """Those of the point. Raises NotCovered where it has neither events nor a place in a map."""
+    if inputs.selections and inputs.family == "spin0":
+        raise NotCovered(HEAVY_TOP)
     if inputs.selections:
         from cmsmonojet.selection import SCHEMA as SELECTION_SCHEMA
 
