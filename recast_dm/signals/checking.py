@@ -107,7 +107,11 @@ def _middle(parameter: Parameter) -> float:
 def _of_point(model: SignalModel, label: str, point: Point) -> Iterator[Check]:
     again = model.point({name: repr(value) for name, value in point.values})
     yield Check("round-trip", label, again == point, "the point reads back from its text")
-    feeds = model.feeds(point)
+    try:
+        feeds = model.feeds(point)
+    except RecastError as error:
+        yield Check("feeds", label, False, error.message)
+        return
     try:
         same = json.loads(json.dumps(feeds, allow_nan=False)) == feeds
     except (TypeError, ValueError):

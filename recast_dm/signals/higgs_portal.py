@@ -160,7 +160,7 @@ HIGGS_PORTAL = HiggsPortal(
         generator=Generator("Pythia 8", "8.317", "NNPDF2.3 QCD+QED LO (PDF:pSet = 13)"),
         validity=(
             "Production is that of the Standard Model's Higgs boson at leading order, with the jets of the shower.",
-            "Gluon fusion at leading order is about half of what higher orders give: scale it with a K-factor table.",
+            "Higher orders raise gluon fusion a lot; no K-factor is applied, so limits on br_inv come out too weak.",
             "The Majorana portal is an effective operator; scattering assumes f_N = 0.308 (arXiv:1708.02245).",
             "Annihilation is not computed: the plane of <sigma v> stays empty.",
         ),

@@ -7,6 +7,7 @@ from hypothesis import given
 from signal_points import values_for
 
 from recast_dm import signals
+from recast_dm.config import Config
 from recast_dm.errors import SpecError, UsageError
 from recast_dm.signals import checking, found
 from recast_dm.signals.declared import kept, reading
@@ -224,6 +225,32 @@ def test_words_that_are_set_twice_are_found():
     wrong = [check for check in checking.check(twice).checks if not check.ok]
     assert {check.text for check in wrong} == {"32:m0 is set twice"}
     assert not checking.check(twice).ok
+
+
+def test_events_from_outside_can_have_a_name_of_their_own():
+    mine = model("name: two-higgs\nbase: events\nfixed: {m_med: 600, dm_id: 52}\n")
+    fed = mine.feeds(mine.point({"sigma_pb": 0.1}))
+    assert fed["events"]["sigma_pb"] == 0.1
+    assert "m_med" not in fed["parameters"]
+
+
+def test_words_for_a_base_without_pythia():
+    mine = model('name: two-higgs\nbase: events\npythia8: {settings: ["25:m0=125"]}\n')
+    with pytest.raises(UsageError, match="two-higgs adds words for Pythia, and events does not use it"):
+        mine.feeds(mine.point({}))
+    assert not checking.check(mine).ok
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"RECAST_DM_MODELS": "/m", "XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/m"),
+        ({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/x/recast-dm/models"),
+        ({"HOME": "/h"}, "/h/.config/recast-dm/models"),
+    ],
+)
+def test_where_models_are_kept(environ, expected):
+    assert str(Config.from_environment(environ).models) == expected
 
 
 def test_a_point_that_the_base_refuses_is_told():

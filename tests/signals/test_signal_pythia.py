@@ -12,6 +12,7 @@ import pytest
 import pythia_in_image
 
 from recast_dm.signals import find, spin0_pythia
+from recast_dm.signals.rescale import rescaled
 
 pytestmark = pytest.mark.container
 
@@ -23,6 +24,8 @@ POINTS = {
     "A1 2.5 TeV": ("spin1-axial", {"m_med": 2500, "m_dm": 1}),
     "A1 300 GeV": ("spin1-axial", {"m_med": 1000, "m_dm": 300}),
     "A1 off-shell": ("spin1-axial", {"m_med": 1000, "m_dm": 600}),
+    "A .1": ("spin1-axial", {"m_med": 1000, "m_dm": 1, "g_q": 0.1}),
+    "A2": ("spin1-axial", {"m_med": 1000, "m_dm": 1, "g_q": 0.1, "g_l": 0.1}),
     "A1 leptons": ("spin1-axial", {"m_med": 1000, "m_dm": 1, "g_l": 0.5}),
     "V1 1 TeV": ("spin1-vector", {"m_med": 1000, "m_dm": 1}),
     "V1 2 TeV": ("spin1-vector", {"m_med": 2000, "m_dm": 1}),
@@ -79,6 +82,15 @@ def test_leptons_widen_the_mediator(found):
     assert with_leptons - without == pytest.approx(4.5 * 0.25 * 1000 / (12 * math.pi), rel=1e-3, abs=0)
     ratio = found["A1 1 TeV"]["sigma_pb"] / found["A1 leptons"]["sigma_pb"]
     assert ratio == pytest.approx(with_leptons / without, rel=0.05, abs=0)
+
+
+@pytest.mark.parametrize("name", ["A .1", "A2"])
+def test_rescaling_meets_a_direct_computation(found, name):
+    """Limits on mu go with the inverse of the rate, at 1 TeV to 3 % and the MC errors of both."""
+    axial = find("spin1-axial")
+    one, other = (axial.point(POINTS[point][1]) for point in ("A1 1 TeV", name))
+    factor = rescaled(axial, one, axial, other).factor
+    assert found["A1 1 TeV"]["sigma_pb"] / found[name]["sigma_pb"] == pytest.approx(factor, rel=0.05)
 
 
 @pytest.mark.parametrize("name", POINTS)

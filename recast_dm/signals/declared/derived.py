@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recast_dm.errors import UsageError
 from recast_dm.signals import point as points
 from recast_dm.signals.declared.template import filled
 from recast_dm.signals.model import Finding, SignalModel, Widths
@@ -41,9 +42,17 @@ class Derived:
         return self.base.widths(self.of_base(point))
 
     def feeds(self, point: Point) -> Mapping[str, Any]:
-        """What the base feeds; `parameters` are the model's own, `pythia8.settings` end with its own words."""
+        """What the base feeds; `parameters` are the model's own, `pythia8.settings` end with its own words.
+
+        Raises UsageError for words of a model whose base makes no events with Pythia.
+        """
         fed = {**self.base.feeds(self.of_base(point)), "parameters": point.parameters()}
         if self.settings:
-            pythia8 = fed["pythia8"]
+            pythia8 = fed.get("pythia8")
+            if pythia8 is None:
+                raise UsageError(
+                    f"{self.record.name} adds words for Pythia, and {self.base.record.name} does not use it",
+                    hint=f"it feeds {', '.join(sorted(fed))}",
+                )
             fed["pythia8"] = {**pythia8, "settings": [*pythia8["settings"], *filled(self.settings, point)]}
         return fed
