@@ -133,6 +133,18 @@ def test_events_are_a_second_way_to_the_same_bins(bench: Bench) -> None:
     assert share_2018 == pytest.approx(0.39, abs=0.02), "less than 59.7/137.5: what the calorimeter lost"
 
 
+def test_events_of_a_spin_0_mediator_are_not_covered_and_its_map_is(bench: Bench) -> None:
+    words = ("rerun", bench.capsule, "--model", "spin0-pseudoscalar", "--set", "m_med=500", "--set", "m_dm=1", "--json")
+    events = ("-p", "seeds=[5]", "-p", "events=20")
+    done = bench.call(*words, *events, "--workdir", bench.place / "spin0-events")
+    assert done.returncode == 0, done.stderr
+    assert "infinitely heavy top quark" in done.stdout
+    assert json.loads(done.stdout).get("excluded") is None
+    from_map = bench.limit(*words[2:-1])
+    assert from_map["sigma_pb"] > 1
+    assert {each["source"] for each in from_map["uncertainties"]} >= {"efficiency map"}
+
+
 def test_events_without_seeds_cost_nothing(bench: Bench) -> None:
     limit = bench.limit(*AXIAL, *LIGHT, "--set", "m_med=1234", "-p", "seeds=[]")
     assert not any(step["step"].startswith(("generate", "select")) for step in limit["steps"])
@@ -142,3 +154,13 @@ def test_a_capsule_reruns_as_it_was_captured(bench: Bench) -> None:
     done = bench.call("verify", bench.capsule, "--rerun", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "limit/limit.json" in done.stdout
+
+
+def test_the_image_for_limits_holds_only_its_slices_of_the_package(docker: Docker) -> None:
+    """A line of `sources` names a file or a directory; nothing else of this package comes along."""
+    listing = "import os, recast_dm; print(*sorted(os.listdir(os.path.dirname(recast_dm.__file__))))"
+    words = ["docker", "run", "--rm", "--network", "none", "recast-dm/limits:1.0", "python3", "-c", listing]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = (ROOT / "containers/limits/sources").read_text().splitlines()
+    wanted = {Path(line.split()[1]).name for line in lines if line.strip() and not line.startswith("#")}
+    assert set(done.stdout.split()) - {"__pycache__"} == wanted
