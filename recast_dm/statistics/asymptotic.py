@@ -6,6 +6,7 @@ uses them: the Asimov set is that of the background-only fit to the data, its au
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ PRECISION = 1e-8
 """Relative precision of upper limits."""
 NOISE = 1e-6
 """A constrained fit may lie this much below the best one (in -2 ln L) before the fits are distrusted."""
+SAME = 1e-9
+"""Two fits whose -2 ln L differ by less found the same minimum."""
 FAR = 100.0
 """So many standard deviations of a signal are excluded at any level, unless its own errors can hide it."""
 SOLVER_STEPS = 100
@@ -94,6 +97,7 @@ class Test:
         self.likelihood = likelihood
         self.data = likelihood.observed() if data is None else data
         self._best: Fit | None = None
+        self._followed: tuple[Index, Fit] | None = None
 
     @cached_property
     def background(self) -> Fit:
@@ -126,7 +130,7 @@ class Test:
 
     def q(self, mu: Array, which: Index, start: Fit | None = None) -> tuple[Array, Array, Fit]:
         """q-tilde at each mu for the data (which = 0) or the Asimov set (1), its derivative by mu, and the fits."""
-        fit = self.likelihood.fit(self.sets.rows(which), mu, start)
+        fit = self.fresh(mu, which) if start is None else self.likelihood.fit(self.sets.rows(which), mu, start)
         if self._missed(fit, which):
             self._best = self._deepest(fit, which)
             if self._missed(fit, which):
@@ -134,6 +138,21 @@ class Test:
         ratio = fit.value - self._least(which)
         above = mu >= np.array([self.best.mu[0], 0.0])[which]
         return np.where(above, np.maximum(ratio, 0.0), 0.0), np.where(above, fit.slope, 0.0), fit
+
+    def fresh(self, mu: Array, which: Index) -> Fit:
+        """Fits that begin afresh; or from those at the limits, where there are any and they lead lower."""
+        data = self.sets.rows(which)
+        fit = self.likelihood.fit(data, mu)
+        if self._followed is None:
+            return fit
+        sets, followed = self._followed
+        distance = np.abs(mu[:, None] - followed.mu) + np.where(which[:, None] == sets, 0.0, np.inf)
+        led = self.likelihood.fit(data, mu, followed.rows(distance.argmin(axis=1)))
+        return _lower(fit, led)
+
+    def follow(self, which: Index, fits: Fit) -> None:
+        """Remembers fits, of the data (0) or the Asimov set (1)."""
+        self._followed = which, fits
 
     def _least(self, which: Index) -> Array:
         least: Array = np.array([self.best.value[0], self._at_truth])[which]
@@ -166,12 +185,15 @@ class Test:
 
     def sensitivity(self) -> float:
         """The mu that a signal would need to be one standard deviation, roughly: the Asimov set's, near its q = 4."""
-        mu, root = 1.0, 0.0
+        mu, low, high = 1.0, 0.0, math.inf
         for _ in range(60):
             root = float(np.sqrt(self.q(np.array([mu]), np.array([1]))[0][0]))
             if 0.5 < root < 8:
                 return mu / root
+            low, high = (mu, high) if root <= 0.5 else (low, mu)
             mu *= min(max(2 / root, 1e-3), 1e3) if root > 0 else 1e3
+            if not low < mu < high:  # q need not grow as mu^2: between two that were tried, their geometric mean
+                mu = math.sqrt(low * high)
         raise StatisticsError("no limit: the likelihood hardly depends on the signal")
 
     def upper_limits(self) -> UpperLimits:
@@ -249,9 +271,22 @@ class _Crossing:
     def deeper(self, mu: Array) -> bool:
         """Whether fits that begin afresh find lower minima than those that followed mu here; they are kept."""
         _, _, fits = self._test.q(np.concatenate([mu[:1], mu]), self._which)
-        better = self._start is None or bool(np.any(fits.value < self._start.value - NOISE))
-        self._start = fits
-        return better
+        before = self._start
+        self._start = fits if before is None else _lower(before, fits)
+        self._test.follow(self._which, self._start)
+        return before is None or bool(np.any(fits.value < before.value - NOISE))
+
+
+def _lower(one: Fit, other: Fit) -> Fit:
+    """Row by row the fit with the lower -2 ln L; the first where they are the same."""
+    lower = other.value < one.value - SAME
+    pick = {
+        name: np.where(
+            lower if getattr(one, name).ndim == 1 else lower[:, None], getattr(other, name), getattr(one, name)
+        )
+        for name in ("mu", "value", "slope", "parameters")
+    }
+    return Fit(**pick)
 
 
 def _observed(q: Array, slope: Array) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ pyhf's optimiser gives up all the same, scipy minimises pyhf's likelihood from s
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,6 +119,8 @@ class Seeded:
         self.observed, self.expected = self._reference.observed, self._reference.expected
         self.sample = self._reference.sample
         self._fast = Test(self._ours)
+        with contextlib.suppress(StatisticsError):  # its fits are better beginnings, where there are any
+            self._fast.upper_limits()
 
     def fit(self, data: Any, mu: Array | None = None, start: Fit | None = None) -> Fit:
         del start  # ours are better
@@ -149,8 +152,10 @@ class Seeded:
 
     def _seed(self, data: Any, mu: Array | None) -> Fit:
         """Our fit to the same kind of data (theirs or the Asimov set), its parameters in pyhf's order."""
-        ours = self._fast.data if np.array_equal(data.main, self._reference.observed().main) else self._fast.asimov
-        fit = self._ours.fit(ours, mu)
+        observed = np.array_equal(data.main, self._reference.observed().main)
+        which = np.array([0 if observed else 1])
+        alone = self._fast.best if observed else self._fast.background
+        fit = alone if mu is None else self._fast.fresh(mu, which)
         parameters = self._reference.initial_nuisance()[None, :].copy()
         parameters[:, self._known] = fit.parameters[:, self._columns]
         return Fit(mu=fit.mu, value=fit.value, slope=fit.slope, parameters=parameters)

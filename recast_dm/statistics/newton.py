@@ -14,6 +14,8 @@ STEPS = 200
 HALVINGS = 60
 DECREMENT = 1e-13
 """A row is done when a full step would lower -2 ln L by less than this, relative to 1 + |-2 ln L|."""
+STALLED = 1e-9
+"""The same, when the last step has not lowered it by more than NOISE."""
 NOISE = 1e-12
 """What rounding may add to -2 ln L at a step, relative to 1 + |-2 ln L|."""
 
@@ -59,14 +61,19 @@ def minimise(evaluate: Evaluate, start: Array, furthest: Furthest = anywhere, bo
     now = evaluate(point, rows)
     if not np.all(np.isfinite(now[0])):
         raise StatisticsError("a fit did not converge: the likelihood has no value where it begins")
+    gained = np.full(len(point), np.inf)
     for _ in range(STEPS):
         step, decrement = direction(point[rows], now, box)
-        going = ~(decrement <= DECREMENT * (1 + np.abs(now[0])))
+        scale = 1 + np.abs(now[0])
+        still = (decrement <= STALLED * scale) & (gained <= NOISE * scale)  # rounding is all that is left
+        going = ~((decrement <= DECREMENT * scale) | still)
         if not going.any():
             return point
         rows, step = rows[going], step[going]
         now = now[0][going], now[1][going], now[2][going]
+        before = now[0]
         point[rows], now = _advanced(evaluate, furthest, point[rows], rows, step, now, box)
+        gained = before - now[0]
     raise StatisticsError("a fit did not converge", hint=f"Newton's method took {STEPS} steps and was not done")
 
 

@@ -38,7 +38,8 @@ def document(model: Model, signal: Mapping[str, Any], likelihood: str = found.AU
     its uncertainty.
     """
     test = Test(found.bind(model, likelihood))
-    at_one, upper = test.hypotest(1.0), test.upper_limits()
+    upper = test.upper_limits()  # first: its fits are beginnings for those at mu = 1
+    at_one = test.hypotest(1.0)
     items = [dict(each) for each in signal.get("uncertainties", ())]
     if (spread := uncertainty.correlations(uncertainty.by_correlation_model(model))) is not None:
         items.append(spread.document())

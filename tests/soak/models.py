@@ -35,11 +35,11 @@ def one(seed: int) -> str | None:
 def judged(model: Model) -> str | None:
     """None when our numbers are pyhf's, or pyhf's are worse; else what is wrong."""
     test = Test(found.bind(model))
+    upper = test.upper_limits()
     ours = test.hypotest(1.0)
     said = by_pyhf(model)
     if said is not None and within(said, (ours.cls_obs, *ours.cls_exp)):
         return None
-    upper = test.upper_limits()
     limit = Limit(
         sigma_pb=1.0,
         sigma_pb_mc_error=0.0,

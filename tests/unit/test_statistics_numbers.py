@@ -98,9 +98,11 @@ def test_the_correlation_model_matters_as_much_as_it_did():
     assert len({round(math.log(limit), 3) for limit in limits}) == 3
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(10_000, 10**6))
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 999))
 @example(seed=19)  # two minima cross near the limit: fits that only follow mu stay in the wrong one
+@example(seed=644)  # the lowest minimum at mu = 1 is reached from a stronger signal only
+@example(seed=947)  # the lowest minimum without signal is reached from a signal only
 def test_random_models_agree_with_pyhf(seed):
     assert campaign.one(seed) is None
 

@@ -27,6 +27,10 @@ _POLYNOMIAL = np.linalg.inv(
 """Coefficients of alpha..alpha^6 from value - 1, slope and curvature at alpha = +1 and -1, taken in turn."""
 
 
+SMALLEST = 1e-100
+"""A factor of zero is taken as this, so that logarithmic derivatives exist."""
+
+
 def bend(alpha: Array) -> tuple[Array, Array, Array]:
     """c(alpha) and two derivatives: code 4p shifts a bin by alpha S + c(alpha) A.
 
@@ -52,8 +56,10 @@ def coefficients(up: Array, down: Array) -> Array:
     return result
 
 
-def log_factor(alpha: Array, polynomial: Array, log_up: Array, log_down: Array) -> tuple[Array, Array, Array]:
-    """ln of code 4's factor, and two derivatives by alpha; alpha (rows, n, 1), the rest (n, cells).
+def log_factor(alpha: Array, polynomial: Array, log_up: Array, log_down: Array) -> tuple[Array, Array, Array, Array]:
+    """ln |factor| of code 4, two derivatives by alpha, and the factor's sign; alpha (rows, n, 1), the rest (n, cells).
+
+    Between factors as far apart as 0.01 and 3 the polynomial goes below zero, in pyhf and here.
 
     >>> one = np.array([[1.1]]), np.array([[0.9]])
     >>> log_factor(np.array([[[1.0]]]), coefficients(*one), *map(np.log, one))[0].round(12) == np.log(1.1).round(12)
@@ -67,11 +73,12 @@ def log_factor(alpha: Array, polynomial: Array, log_up: Array, log_down: Array) 
         slope = slope * x + power * polynomial[power - 1]
         value = value * x + polynomial[power - 1]
     value = 1 + value * x
+    value = np.where(np.abs(value) < SMALLEST, SMALLEST, value)
     outside = np.where(alpha > 0, log_up, -log_down)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = slope / value
-        return (
-            np.where(inside, np.log(value), alpha * outside),
-            np.where(inside, ratio, outside),
-            np.where(inside, curvature / value - ratio**2, 0.0),
-        )
+    ratio = slope / value
+    return (
+        np.where(inside, np.log(np.abs(value)), alpha * outside),
+        np.where(inside, ratio, outside),
+        np.where(inside, curvature / value - ratio**2, 0.0),
+        np.where(inside, np.sign(value), 1.0),
+    )

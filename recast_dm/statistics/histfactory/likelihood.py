@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from recast_dm.statistics.workspace import Document, Model, Sample, per_backgrou
 NAME = "histfactory"
 PULLED = 0.25
 """A parameter nearer to zero than this has no second minimum on its other side."""
+MOST = 3
+"""Of so many, the most pulled, each combination of sides is tried."""
 NOISE = 1e-9
 """Two fits whose -2 ln L differ by less than this found the same minimum."""
 
@@ -145,25 +148,36 @@ class HistFactory:
         return theta
 
     def _lowest(self, data: Data, theta: Array, with_mu: bool) -> Fit:
-        """The best of several fits for each row: from `theta`; from where a fit for a stronger signal ends that began
-        by default, since another minimum may already be the lowest there; and with each parameter that moves yields to
-        the same side either way, where it is pulled, on its other side."""
+        """The best of several fits for each row: from `theta`; from where fits for a stronger signal end, for which
+        another minimum may already be the lowest; and with parameters that move yields to the same side either way,
+        where they are pulled, on their other sides."""
         poi = self._compiled.poi
+        strength = theta[:, poi].copy()
         best = self._attempt(data, self._possible(data, theta), None, with_mu)
-        other = np.tile(self._compiled.begin, (len(data), 1))
-        other[:, poi] = 2.0 if with_mu else 2 * theta[:, poi]
-        if other[:, poi].any() and (strong := self._attempt(data, other, None, False)) is not None:
-            other[:, self._nuisance] = strong.parameters
-            other[:, poi] = other[:, poi] if with_mu else theta[:, poi]
-        best = self._attempt(data, other, best, with_mu)
-        for index in self._compiled.two_sided:
-            if best is not None and np.any(np.abs(self._theta(best)[:, index]) > PULLED):
+        for begin in (np.tile(self._compiled.begin, (len(data), 1)), theta.copy()):
+            begin[:, poi] = 2.0 if with_mu else np.where(strength > 0, 2 * strength, 0.5)
+            if (strong := self._attempt(data, begin, None, False)) is not None:
+                begin[:, self._nuisance] = strong.parameters
+            begin[:, poi] = begin[:, poi] if with_mu else strength
+            best = self._attempt(data, begin, best, with_mu)
+        for flipped in self._other_sides(best):
+            if best is not None:
                 other = self._theta(best)
-                other[:, index] = np.where(other[:, index] > 0, -1.0, 1.0)
+                other[:, flipped] = np.where(other[:, flipped] > 0, -1.0, 1.0)
                 best = self._attempt(data, other, best, with_mu)
         if best is None:
             raise StatisticsError("a fit did not converge, wherever it began")
         return best
+
+    def _other_sides(self, best: Fit | None) -> list[list[int]]:
+        """Which two-sided parameters to try on their other sides: any of the most pulled, the rest one by one."""
+        if best is None or not len(self._compiled.two_sided):
+            return []
+        pulls = np.abs(self._theta(best)[:, self._compiled.two_sided]).max(axis=0)
+        pulled = [int(self._compiled.two_sided[k]) for k in np.argsort(-pulls) if pulls[k] > PULLED]
+        most, rest = pulled[:MOST], pulled[MOST:]
+        together = [list(some) for size in range(1, len(most) + 1) for some in combinations(most, size)]
+        return together + [[index] for index in rest]
 
     def _attempt(self, data: Data, begin: Array, best: Fit | None, with_mu: bool) -> Fit | None:
         """The better, row by row, of a fit and one that begins elsewhere; one that does not converge is no better."""

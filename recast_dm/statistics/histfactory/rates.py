@@ -16,12 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from recast_dm.statistics.histfactory.compiled import Compiled
-from recast_dm.statistics.histfactory.interpolation import bend, log_factor
+from recast_dm.statistics.histfactory.interpolation import SMALLEST, bend, log_factor
 from recast_dm.statistics.likelihood import Array
 from recast_dm.statistics.poisson import deviance
-
-SMALLEST = 1e-100
-"""A factor of zero is taken as this, so that logarithmic derivatives exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Cells:
     shifted: Array
     factors: Array
     bends: tuple[Array, Array, Array]
-    logs: tuple[Array, Array, Array]
+    logs: tuple[Array, Array, Array, Array]
 
 
 def cells(model: Compiled, theta: Array) -> Cells:
@@ -42,7 +39,8 @@ def cells(model: Compiled, theta: Array) -> Cells:
     logs = log_factor(theta[:, model.normsys, None], model.polynomial, model.log_up, model.log_down)
     multiplied = np.maximum(theta[:, model.linear], SMALLEST)
     logarithm = logs[0].sum(axis=1)[:, model.sample_of] + np.log(multiplied) @ model.touches[model.linear]
-    return Cells(shifted, np.exp(logarithm), bends, logs)
+    signs = logs[3].prod(axis=1)[:, model.sample_of]
+    return Cells(shifted, signs * np.exp(logarithm), bends, logs)
 
 
 def rates(model: Compiled, theta: Array) -> Array:
