@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pyhf
@@ -221,3 +222,27 @@ def test_the_asymptotic_formulas_are_those_of_pyhf(q, q_asimov):
 
 def test_without_sensitivity_nothing_is_excluded():
     assert limit.cls_from_q(0.0, 0.0) == 1.0
+
+
+def test_underflowing_tails_are_taken_by_their_logarithms(few_bins, monkeypatch):
+    """pyhf divides 0 by 0 where a signal is excluded by far; by logarithms CLs stays a number, and the same one."""
+    background, operations = with_errors(few_bins, "independent", four_bins())
+    spec = pyhf.Workspace(background)
+    model = spec.model(patches=[operations])
+    likelihood = limit.Likelihood(model, spec.data(model))
+    observed, expected = limit.cls_at(1.0, likelihood)
+    assert (observed, expected) == limit.hypotest(1.0, spec.data(model), model)
+    monkeypatch.setattr(limit, "hypotest", lambda *_: (math.nan, [math.nan] * 5))
+    by_logarithms = limit.cls_at(1.0, likelihood)
+    assert by_logarithms[0] == pytest.approx(observed, rel=1e-3)
+    assert by_logarithms[1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_cls_that_is_no_number_is_no_convergence(monkeypatch):
+    def nowhere(*_):
+        return math.nan
+
+    likelihood = SimpleNamespace(sets={"data": None}, model=None, cls_observed=nowhere, cls_expected=nowhere)
+    monkeypatch.setattr(limit, "hypotest", lambda *_: (math.nan, [0.1] * 5))
+    with pytest.raises(ConvergenceError, match="CLs is nan"):
+        limit.cls_at(1.0, likelihood)

@@ -161,6 +161,21 @@ def hypotest(mu: float, data: Any, model: Any) -> tuple[float, list[float]]:
     return float(observed), [float(value) for value in expected]
 
 
+def cls_at(mu: float, likelihood: Likelihood) -> tuple[float, list[float]]:
+    """CLs observed and expected by pyhf; where its tail probabilities underflow (0/0), by their logarithms."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed, expected = hypotest(mu, likelihood.sets["data"], likelihood.model)
+    if not math.isfinite(observed):
+        observed = likelihood.cls_observed(mu)
+    expected = [
+        value if math.isfinite(value) else likelihood.cls_expected(mu, n)
+        for value, n in zip(expected, N_SIGMA, strict=True)
+    ]
+    if not all(map(math.isfinite, (observed, *expected))):
+        raise ConvergenceError(f"CLs is {observed} observed and {expected} expected at mu = {mu:.4g}")
+    return observed, expected
+
+
 def counting(workspace: Mapping[str, Any], correlation_model: str) -> closed_form.Counting:
     """The workspace's bins for the closed form."""
     background = workspace["channels"][0]["samples"][0]
@@ -216,8 +231,8 @@ def set_limit(
     model = spec.model(patches=[scaled(patch, guess)])
     data = spec.data(model)
     with convergence():
-        cls_obs, cls_exp = hypotest(min(1.0 / guess, FAR), data, model)
         likelihood = Likelihood(model, data)
+        cls_obs, cls_exp = cls_at(min(1.0 / guess, FAR), likelihood)
         observed = guess * upper_limit(likelihood.cls_observed, 1.0)
         expected = [
             guess * upper_limit(lambda mu, n=n: likelihood.cls_expected(mu, n), observed / guess)  # type: ignore[misc]
