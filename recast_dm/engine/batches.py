@@ -7,7 +7,6 @@ are `/workdir` and `/inputs/<n>`; in that of a batch they are `/workdir/<i>` and
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,13 +108,15 @@ def _job(program: Sequence[str], step: Step, n: int, inputs: Sequence[str], call
 
 @dataclass(slots=True)
 class Gathered(Generic[T]):
-    """Steps that are ready and may share a start, by their kind, in the order in which they came.
+    """Steps that are ready and may share a start, by their kind.
+
+    They are dealt out like cards: neighbours tend to take equally long.
 
     >>> gathered = Gathered()
     >>> for number in range(5):
     ...     gathered.add("limit", number)
     >>> gathered.share(2), gathered.share(1), gathered.share(1)
-    ([0, 1, 2], [3, 4], [])
+    ([0, 2, 4], [1, 3], [])
     """
 
     _kinds: dict[Hashable, list[T]] = field(default_factory=dict)
@@ -126,9 +127,12 @@ class Gathered(Generic[T]):
     def share(self, free: int) -> list[T]:
         """What one of so many free places takes: its part of the first kind, at most `MOST`."""
         for kind, items in self._kinds.items():
-            size = min(MOST, math.ceil(len(items) / max(1, free // len(self._kinds))))
-            self._kinds[kind] = items[size:]
-            if not self._kinds[kind]:
+            parts = max(1, free // len(self._kinds))
+            taken = items[::parts][:MOST]
+            rest = [item for n, item in enumerate(items) if n % parts or n // parts >= MOST]
+            if rest:
+                self._kinds[kind] = rest
+            else:
                 del self._kinds[kind]
-            return items[:size]
+            return taken
         return []

@@ -1,8 +1,8 @@
 """Several steps in one start of a program: each with a work directory, a log, a status and a record of its own.
 
 The container sees the batch's directory as `/workdir`, and in it `<i>/` as each step's own. When it has ended, the
-directory of each step goes to that step's attempt, and is looked at as that of any step. A step without a status, or
-with more tries, is for the loop to do again by itself.
+directory of each step goes to that step's attempt, and is looked at as that of any step; what ended well long before is
+kept meanwhile. A step without a status, or with more tries, is for the loop to do again by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,10 +25,13 @@ from recast_dm.engine.outcome import last_lines
 from recast_dm.engine.perform import Worker
 from recast_dm.engine.request import Request
 from recast_dm.engine.rundir import Record, RunDirectory
+from recast_dm.engine.snapshot import snapshot
 from recast_dm.engine.starting import Prepared, Start
 from recast_dm.errors import Interrupted, RecastError, StepFailed
 from recast_dm.runtimes import Job, Outcome
 
+EVERY = 5.0
+"""Seconds after which what has ended is kept while the rest goes on: so much work is lost when a runner is killed."""
 WRITERS = 4
 """Steps of a batch that are kept at once: most of that is waiting for the disk."""
 
@@ -77,6 +80,8 @@ class _Batch:
     began: float = field(default_factory=time.time)
     ended: int = 0
     statuses: Sequence[_Status | None] = ()
+    early: dict[int, Record] = field(default_factory=dict)
+    looked: float = field(default_factory=time.monotonic)
 
     @property
     def work(self) -> Path:
@@ -87,7 +92,7 @@ class _Batch:
         return self.members[0].prepared.step.id.names
 
     def settle(self) -> None:
-        """Takes in which steps ended, now that the container has; each began when the one before it ended."""
+        """Takes in which steps have ended; each began when the one before it ended."""
         statuses, began = [], self.began
         for n in range(len(self.members)):
             found = self._status(n)
@@ -154,7 +159,7 @@ class Together:
             job = self._job(done)
             self._starter.give(done.work)
             runtime = self._starter.runtime(share[0].step)
-            outcome = self._starter.run(runtime, job, lambda: self._begun(done), lambda _: self._said(done))
+            outcome = self._starter.run(runtime, job, lambda: self._begun(done), lambda _: self._said(done, job))
             done.settle()
             self._warn(done, job, outcome)
             with ThreadPoolExecutor(WRITERS, thread_name_prefix="batch") as pool:
@@ -222,11 +227,32 @@ class Together:
                 )
             )
 
-    def _said(self, done: _Batch) -> None:
+    def _said(self, done: _Batch, job: Job) -> None:
         """The program says when a job has ended; what is believed is its status."""
-        if done.advanced():
-            last = done.members[done.ended - 1].prepared.step.id
-            self._observer(events.StepSaid(last, f"{done.ended} of {len(done.members)} done together"))
+        if not done.advanced():
+            return
+        last = done.members[done.ended - 1].prepared.step.id
+        self._observer(events.StepSaid(last, f"{done.ended} of {len(done.members)} done together"))
+        if time.monotonic() - done.looked >= EVERY and done.ended < len(done.members):
+            done.settle()
+            new = [member for member in done.members[: done.ended] if member.n not in done.early]
+            with ThreadPoolExecutor(WRITERS, thread_name_prefix="batch") as pool:
+                list(pool.map(lambda member: self._early(done, member, job), new))
+            done.looked = time.monotonic()
+
+    def _early(self, done: _Batch, member: _Member, job: Job) -> None:
+        """Keeps a step that ended well while others go on: a copy, because the container still sees its directory.
+
+        Whatever is not quite so is for the end.
+        """
+        status, work = done.statuses[member.n], member.attempt / "work"
+        if status is None or status.code or not snapshot(done.work / str(member.n), work):
+            return
+        try:
+            with self._worker.keeping(member.prepared.step):
+                done.early[member.n] = self._kept(done, member, status, job.name)
+        except RecastError:
+            store.remove(work)
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 
@@ -243,13 +269,16 @@ class Together:
             )
 
     def _ended(self, done: _Batch, member: _Member, outcome: Outcome) -> Ending:
+        if member.n in done.early:
+            return done.early[member.n]
         step = member.prepared.step
         status = done.statuses[member.n]
-        if status is None or not _is_directory(done.work / str(member.n)):
+        if status is None or not _is(done.work / str(member.n), stat.S_ISDIR):
             stopped = self._starter.stop.is_set()
             return Interrupted(f"{step.id} was interrupted") if stopped else Alone()
         try:
             with self._worker.keeping(step):
+                (done.work / str(member.n)).rename(member.attempt / "work")
                 return self._kept(done, member, status, outcome.container_id)
         except StepFailed as error:
             return self._failed(member, error, status.seconds)
@@ -264,12 +293,11 @@ class Together:
 
     def _kept(self, done: _Batch, member: _Member, status: _Status, container: str) -> Record:
         """The record of a step that ended: as that of a start of its own, and that it was none."""
-        work, log = member.attempt / "work", member.attempt / "log"
-        (done.work / str(member.n)).rename(work)
-        if not log.exists():
-            store.link_or_copy(done.work / f"{member.n}.log", log)
-        if member.owner:
-            os.chown(log, *member.owner)
+        work, log, said = member.attempt / "work", member.attempt / "log", done.work / f"{member.n}.log"
+        if not log.exists() and _is(said, stat.S_ISREG):
+            shutil.copyfile(said, log)
+        if member.owner and log.exists():
+            os.chown(log, *member.owner, follow_symlinks=False)
         outcome = Outcome(status.code, container)
         self._starter.demand_success(member.prepared.step, member.start.job, outcome)
         execution = {
@@ -285,10 +313,10 @@ class Together:
         return record
 
 
-def _is_directory(path: Path) -> bool:
-    """A program might have put a link there."""
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether there is something of a kind; a program might have put a link there."""
     try:
-        return stat.S_ISDIR(path.lstat().st_mode)
+        return kind(path.lstat().st_mode)
     except OSError:
         return False
 

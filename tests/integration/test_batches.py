@@ -96,13 +96,15 @@ def test_a_program_that_knows_no_batches_is_started_for_each_step(docker: Docker
 _RUNNER = """
 import sys
 from pathlib import Path
+from recast_dm.engine import together
 from tests.batching import Docker, Seen, run
+together.EVERY = float(sys.argv[2])
 run(Docker(), Path(sys.argv[1]), [1, 2, 3, 4, 5, 6], Seen(), words="{n} nap")
 """
 
 
-def _runner(directory: Path) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-c", _RUNNER, str(directory)]
+def _runner(directory: Path, every: float) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-c", _RUNNER, str(directory), str(every)]
     return subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -112,13 +114,21 @@ def _containers(directory: Path) -> list[Any]:
 
 
 @pytest.mark.usefixtures("docker", "toy_image")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_a_runner_that_ends_in_the_middle_of_a_batch(tmp_path: Path, how: signal.Signals) -> None:
-    """No finished step is lost, nothing is left, and the same command goes on. An interrupt keeps what had ended."""
+@pytest.mark.parametrize(
+    ("how", "every"),
+    [(signal.SIGKILL, 60.0), (signal.SIGKILL, 0.0), (signal.SIGINT, 60.0)],
+    ids=["killed", "killed later", "interrupted"],
+)
+def test_a_runner_that_ends_in_the_middle_of_a_batch(tmp_path: Path, how: signal.Signals, every: float) -> None:
+    """No finished step is lost, nothing is left, and the same command goes on. An interrupt keeps what had ended.
+
+    What ended longer ago than `every` seconds is finished also where the runner is killed.
+    """
     directory = tmp_path / "run"
-    runner = _runner(directory)
+    runner = _runner(directory, every)
     deadline = time.monotonic() + 60
-    while not list(directory.glob(".attempts/.batch.*.tmp/work/0.status")):
+    wanted = ".attempts/.batch.*.tmp/work/0.status" if every else ".records/point/*/first/0.json"
+    while not list(directory.glob(wanted)):
         assert runner.poll() is None, runner.communicate()[1].decode()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -127,7 +137,7 @@ def test_a_runner_that_ends_in_the_middle_of_a_batch(tmp_path: Path, how: signal
     before = records(directory)
     assert "point/0/base/0" in before
     firsts = [name for name in before if "first" in name]
-    assert bool(firsts) == (how == signal.SIGINT), "each step that had ended when the containers were"
+    assert bool(firsts) == (how == signal.SIGINT or not every)
     seen = Seen()
     run(Docker(), directory, [1, 2, 3, 4, 5, 6], seen, words="{n} nap")
     assert all(seen.how[step] == "kept" for step in before)

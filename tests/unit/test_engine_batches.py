@@ -11,7 +11,7 @@ import pytest
 from workbench import IMAGE, Bench, plan, scattered, shell, stage, substage, workflow
 
 from recast_dm import batch, schemas, store
-from recast_dm.engine import batches, command, events
+from recast_dm.engine import batches, command, events, together
 from recast_dm.engine.forecast import forecast
 from recast_dm.errors import Interrupted, StepFailed
 from recast_dm.model import Policy
@@ -85,10 +85,10 @@ class TestTogether:
     def test_a_record_says_what_a_start_of_its_own_would_be(self, bench):
         run(bench, many(), policies={}, cached=False)
         run(bench, many(), run="together", cached=False)
-        for step, together in records(bench, "together").items():
+        for step, shared in records(bench, "together").items():
             alone = records(bench)[step]
-            assert schemas.problem("step-1", together) is None
-            how, plain = together["execution"], alone["execution"]
+            assert schemas.problem("step-1", shared) is None
+            how, plain = shared["execution"], alone["execution"]
             assert how.pop("batch") == {"size": 5, "container_id": how["container_id"]}
             for each in (how, plain):
                 each.update(seconds=0, started="", container_id="")
@@ -101,7 +101,7 @@ class TestTogether:
         attempts = bench.root / "run/.attempts"
         assert {p.name for p in attempts.iterdir()} == {f"many.{n}.1" for n in range(10)}
         assert {p.name for p in attempts.glob("*/*")} == {"log"}
-        assert (attempts / "many.3.1/log").read_text() == "fake: add 23 --out /workdir/3/out\n"
+        assert (attempts / "many.3.1/log").read_text() == "fake: add 23 --out /workdir/1/out\n"
 
     def test_what_is_written_where_the_command_starts_is_no_output(self, bench):
         finished = run(bench, many())
@@ -236,13 +236,17 @@ class TestGathered:
             gathered.add("a", n)
         for n in range(10):
             gathered.add("b", n)
-        assert [len(gathered.share(free)) for free in (4, 3, 2, 1, 1)] == [50, 50, 5, 5, 0]
+        shares = [gathered.share(free) for free in (4, 3, 2, 1, 1)]
+        assert [len(share) for share in shares] == [50, 50, 5, 5, 0]
+        assert sorted(shares[0] + shares[1]) == list(range(100))
+        assert shares[0][:3] == [0, 2, 4], "dealt out: neighbours tend to take equally long"
 
     def test_one_place_takes_what_a_container_may_hold(self):
         gathered = batches.Gathered()
         for n in range(100):
             gathered.add("a", n)
         assert gathered.share(1) == list(range(batches.MOST))
+        assert gathered.share(1) == list(range(batches.MOST, 100))
 
 
 class Ending:
@@ -261,6 +265,67 @@ class Ending:
         if self.after:
             in_turn("prog", adds)(job)
         return self.code
+
+
+class Talking(FakeRuntime):
+    """Its batches say when each job has ended, and show the run directory then: `seen` are the records at that time."""
+
+    root: Path
+    seen: list[set[str]]
+
+    def run(self, job, line):
+        if batch.OPTION not in job.argv:
+            return super().run(job, line)
+        file = job.workdir / "jobs.json"
+        jobs = batch.read(file)
+        code = 0
+        for each in jobs:
+            file.write_text(batch.text((each,)))
+            code = max(code, in_turn("prog", adds)(job))
+            line(f"{each.status}: 0")
+            self.seen.append({p.name for p in (self.root / "run/.records/many").glob("*.json")})
+        return Outcome(code, "the container")
+
+
+class TestMeanwhile:
+    """What has ended is kept while the rest of a batch goes on."""
+
+    @pytest.fixture
+    def talking(self, bench):
+        runtime = Talking(bench.programs)
+        runtime.root, runtime.seen = bench.root, []
+        return runtime
+
+    def test_it_is_kept_now_and_then(self, bench, talking, monkeypatch):
+        monkeypatch.setattr(together, "EVERY", 0.0)
+        finished = run(bench, many(numbers=4), jobs=1, cached=False, tools={"containers": talking})
+        early = [{f"{n}.json" for n in range(count)} for count in (1, 2, 3, 3)]
+        assert talking.seen == early, "the last one waits for the end of the container"
+        assert bench.counted() == {"ran": 4}
+        alone = run(bench, many(numbers=4), policies={}, cached=False, run="alone")
+        assert [(r.key, r.tree, r.published) for r in finished.records] == [
+            (r.key, r.tree, r.published) for r in alone.records
+        ]
+        for record in records(bench).values():
+            assert schemas.problem("step-1", record) is None
+            assert record["execution"]["batch"]["size"] == 4
+        run(bench, many(numbers=4), cached=False)
+        assert bench.counted() == {"kept": 4}
+
+    def test_not_before_some_seconds_have_gone(self, bench, talking):
+        run(bench, many(numbers=4), jobs=1, tools={"containers": talking})
+        assert talking.seen == [set()] * 4
+        assert [e.line for e in bench.seen.events if isinstance(e, events.StepSaid)] == [
+            f"{n} of 4 done together" for n in range(1, 5)
+        ]
+
+    def test_what_failed_or_is_odd_is_for_the_end(self, bench, talking, monkeypatch):
+        monkeypatch.setattr(together, "EVERY", 0.0)
+        flow = stage("many", COMMAND, {"n": [7, 8, 9], **OUT}, OUT, scatter="n")
+        with pytest.raises(StepFailed, match="many/0"):
+            run(bench, flow, jobs=1, tools={"containers": talking})
+        assert talking.seen == [set(), {"1.json"}, {"1.json"}]
+        assert set(records(bench)) == {"many/1", "many/2"}
 
 
 class TestFailures:
