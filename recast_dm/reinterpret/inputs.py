@@ -28,6 +28,23 @@ def signal_inputs(signal: Signal, feeds: Mapping[str, Any], model: str) -> dict[
     return {parameter: _pick(feeds, source, model) for parameter, source in formats[chosen].items()}
 
 
+def left_alone(signal: Signal, carried: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
+    """What parameters that carry a signal in another format are in this one: the plain values of `example_inputs`.
+
+    Never those of the example's signal, which subjects start from. Raises SpecError where there is no plain value.
+
+    >>> left_alone(Signal("a", {"x": "a.x"}, {"b": {"y": "b.y"}}), {"y": 1}, {"x": 0})
+    {'x': 0}
+    """
+    others = set(signal.init) - set(carried)
+    if lost := sorted(others - set(example)):
+        raise SpecError(
+            f"recast.yml does not say what {lost[0]!r} is where another format carries the signal",
+            hint=f"give it a value in example_inputs, or name it under the format: {', '.join(lost)}",
+        )
+    return {name: example[name] for name in sorted(others)}
+
+
 def _pick(feeds: Mapping[str, Any], source: str, model: str) -> Any:
     value: Any = feeds
     for part in source.split("."):

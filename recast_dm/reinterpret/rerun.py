@@ -161,7 +161,9 @@ def carried_by(subject: Subject, model: str, values: Mapping[str, object]) -> tu
             hint="recast.yml needs a `signal` section",
         )
     point, feeds = point_of(model, values)
-    return point, inputs.signal_inputs(signal, feeds, model)
+    carried = inputs.signal_inputs(signal, feeds, model)
+    example = subject.analysis.example.initdata if subject.analysis else {}
+    return point, {**inputs.left_alone(signal, carried, example), **carried}
 
 
 def _execute(

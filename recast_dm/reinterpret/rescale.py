@@ -112,6 +112,7 @@ def _numbers(point: Mapping[str, Any], factor: float) -> Iterator[tuple[str, Any
     observed, expected = point["mu_upper_obs"] * factor, [each * factor for each in point["mu_upper_exp"]]
     yield "mu_upper_obs", observed
     yield "mu_upper_exp", expected
-    yield "sigma_pb", None if point["sigma_pb"] is None else point["sigma_pb"] / factor
+    for name in ("sigma_pb", "sigma_pb_mc_error"):
+        yield name, None if point[name] is None else point[name] / factor
     yield "excluded", observed < 1
     yield "excluded_expected", expected[2] < 1

@@ -13,7 +13,7 @@ from recast_dm.reinterpret.subject import Subject
 from recast_dm.statistics.limit import Limit, Uncertainty
 
 MONTE_CARLO = "Monte-Carlo statistics"
-SHARED = ("detector emulation", "correlation model", "cross-section")
+SHARED = ("closure", "correlation model", "cross-section")
 """Sources that move neighbouring points together: they move a line, and make no two points of it disagree."""
 LIMITS = ("sigma_upper_obs_pb", "mu_upper_obs", "mu_upper_exp")
 """Published quantities that are limits."""

@@ -39,9 +39,8 @@ class NotCovered:
 class Limit:
     """CLs at mu = 1 and 95 % CL upper limits on mu; sigma in pb.
 
-    The `_exp` tuples hold five numbers in pyhf's order: -2, -1, 0, +1, +2 sigma. MC errors are relative, from a
-    bootstrap over the simulated events. `sigma_pb` is the cross-section that mu = 1 stands for. `likelihood` names the
-    implementation that made it.
+    The `_exp` tuples hold five numbers in pyhf's order: -2, -1, 0, +1, +2 sigma. MC errors of limits are relative, that
+    of sigma is in pb. `sigma_pb` is the cross-section that mu = 1 stands for; `likelihood` names the implementation.
     """
 
     sigma_pb: float

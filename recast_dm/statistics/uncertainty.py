@@ -63,9 +63,12 @@ def cross_section(*, scale: float | None = None, pdf: float | None = None, stati
 
 
 def emulation(ratios: Sequence[float]) -> Uncertainty:
-    """That of a detector emulation, from its closure: the root mean square of ours / published - 1."""
+    """What separates us from the experiment, from the closure: the root mean square of ours / published - 1.
+
+    Detector emulation, and whatever else differs: orders, categories, likelihoods.
+    """
     spread = math.sqrt(sum((ratio - 1) ** 2 for ratio in ratios) / len(ratios))
-    return Uncertainty("detector emulation", spread, f"closure at {len(ratios)} published points, root mean square")
+    return Uncertainty("closure", spread, f"ours beside {len(ratios)} published limits: emulation, orders, likelihood")
 
 
 def total(parts: Sequence[Uncertainty]) -> float:

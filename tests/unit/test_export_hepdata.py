@@ -101,6 +101,11 @@ class TestASubmission:
         HepData().export(tmp_path / "out/scan.json", tmp_path / "again")
         assert written(tmp_path / "out") == written(tmp_path / "again")
 
+    def test_the_error_of_a_cross_section_is_in_pb(self, scan, tmp_path):
+        HepData().export(scan, tmp_path / "out")
+        (variable,) = written(tmp_path / "out")["Cross sections of the model"]["dependent_variables"]
+        assert variable["values"][0]["errors"] == [{"label": "MC statistics", "symerror": 0.005}]
+
     def test_the_numbers_of_a_point(self, scan, tmp_path):
         HepData().export(scan, tmp_path / "out")
         found = written(tmp_path / "out")[tables.LIMITS]

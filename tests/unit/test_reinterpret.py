@@ -51,6 +51,13 @@ class TestSignalInputs:
         signal = Signal("lhe", {"file": "lhe.file"}, {"cross_section": {"sigma": "cross_section.pb"}})
         assert inputs.signal_inputs(signal, FEEDS, "m") == {"sigma": 0.1}
 
+    def test_what_another_format_does_not_carry_is_never_that_of_the_example_point(self):
+        signal = Signal("lhe", {"file": "lhe.file"}, {"cross_section": {"sigma": "cross_section.pb"}})
+        assert inputs.left_alone(signal, {"sigma": 0.1}, {"file": ""}) == {"file": ""}
+        with pytest.raises(SpecError, match="does not say what 'file' is"):
+            inputs.left_alone(signal, {"sigma": 0.1}, {})
+        assert inputs.left_alone(signal, {"file": "mine"}, {}) == {}
+
     def test_the_format_of_the_analysis_goes_before_the_others(self):
         signal = Signal("pythia8", {"words": "pythia8.settings"}, {"cross_section": {"sigma": "cross_section.pb"}})
         assert list(inputs.signal_inputs(signal, FEEDS, "m")) == ["words"]

@@ -160,7 +160,8 @@ def _cross_sections(scan: Scan) -> Table | None:
     if not done:
         return None
     sigmas = [point["sigma_pb"] for point in done]
-    error = _relative("MC statistics", sigmas, [point["sigma_pb_mc_error"] for point in done])
+    errors = [point["sigma_pb_mc_error"] or 0.0 for point in done]
+    error = (Error(label="MC statistics", values=errors),) if any(errors) else ()
     column = Column(name="Cross section", units="pb", values=sigmas, errors=error, qualifiers=qualifiers(scan))
     order = scan.document["order"] or "the order that the generator gives"
     return Table(
