@@ -154,10 +154,11 @@ class TestUncertainty:
         assert none.relative == 0.005
         assert "not given" in none.how
 
-    def test_emulation(self):
+    def test_closure(self):
         item = uncertainty.emulation([1.03, 0.96])
         assert item.relative == pytest.approx(math.sqrt((0.03**2 + 0.04**2) / 2))
-        assert "2 published points" in item.how
+        assert item.source == "closure"
+        assert "2 published limits" in item.how
 
     def test_total(self):
         assert uncertainty.total([Uncertainty("a", 0.3, ""), Uncertainty("b", 0.4, "")]) == pytest.approx(0.5)
