@@ -59,6 +59,8 @@ MAX_SEED = 900_000_000
 ETA_MAX = 4.9
 SCHEMA = "monojet/generation/1"
 WIDTH_TOLERANCE = 0.05
+TOP_LOOPS = "higgsbsm:"
+"""Processes in which a top loop makes the mediator. Pythia's recoil of them is that of an infinitely heavy top."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,19 @@ def check_settings(words: Sequence[str]) -> tuple[str, ...]:
         if RESERVED_KEYS.fullmatch(word.split("=")[0]):
             raise InputError(f"Pythia setting {word!r} belongs to the analysis, not to the signal model")
     return tuple(words)
+
+
+def demand_recoil(words: Iterable[str]) -> None:
+    """Refuse events whose recoil would be wrong by factors; cross-sections alone may be made.
+
+    >>> demand_recoil(["NewGaugeBoson:ffbar2gmZZprime=on"])
+    """
+    if any(word.lower().startswith(TOP_LOOPS) for word in words):
+        raise InputError(
+            "a top loop makes this mediator, and its recoil in Pythia is that of an infinitely heavy top: 3 to 17 times"
+            " too many events above 470 GeV at 500 GeV. Take an analysis with efficiency maps, or events of a generator"
+            " that has the loop (--model events)"
+        )
 
 
 def zprime_settings(couplings: Iterable[Coupling], unit: float) -> list[str]:
@@ -378,6 +393,7 @@ def sample(
 
 def run(signal: Signal, *, seed: int, events: int, events_path: Path, generation_path: Path) -> None:
     """The generate stage: write the visible particles (npz) and the counts (`monojet/generation/1`)."""
+    demand_recoil(signal.pythia_settings)
     arrays, generation = sample(signal, seed=seed, events=events)
     write_arrays(events_path, arrays)
     write_json(generation_path, {"schema": SCHEMA, **asdict(generation)})
