@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from recast_dm.engine.perform import now
 from recast_dm.engine.publishers import Files
 from recast_dm.engine.rundir import Record, RunDirectory
 from recast_dm.errors import IntegrityError, Interrupted, StepFailed, storage_error
-from recast_dm.model import INIT, DockerEnvironment, Image, Step, StepId, Value, Workflow
+from recast_dm.model import INIT, DockerEnvironment, Image, Policy, Step, StepId, Value, Workflow
 from recast_dm.runtimes import Runtime
 
 NOTHING = {"recast-dm": ""}
@@ -66,7 +66,7 @@ class Yadage:
 
         Raises as the local backend does.
         """
-        if work.policies:
+        if any(replace(policy, batch=None) != Policy() for policy in work.policies.values()):
             observer(
                 events.Warned("upstream yadage knows no retries, timeouts and limits: those of recast.yml are left out")
             )
