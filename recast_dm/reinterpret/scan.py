@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recast_dm import store
+from recast_dm import signals, store
 from recast_dm.backends import Backend, Work
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
@@ -22,6 +22,7 @@ from recast_dm.reinterpret import closure, inputs
 from recast_dm.reinterpret.grid import Grid, Refused
 from recast_dm.reinterpret.kfactor import Choice
 from recast_dm.reinterpret.outputs import Outputs
+from recast_dm.reinterpret.outside import FEED
 from recast_dm.reinterpret.points import Answer, Point
 from recast_dm.reinterpret.rerun import LIMIT_RESULT, answer, carried_by
 from recast_dm.reinterpret.subject import Subject
@@ -151,6 +152,7 @@ def prepared(subject: Subject, grid: Grid, overrides: Mapping[str, Any]) -> tupl
             f"{subject.name} makes no limit that could be scanned",
             hint=f"recast.yml needs `signal`, and an entry {LIMIT_RESULT!r} in `results`",
         )
+    _demand_own_events(grid)
     fed = [carried_by(subject, grid.model, point.parameters()) for point in grid.points]
     carried = [each for _, each in fed]
     inputs.demand_free(carried[0], overrides)
@@ -191,6 +193,15 @@ def _everywhere(path: str) -> str:
 def _refused(grid: Grid, refused: Refused, order: str) -> Answer:
     point = Point(grid.model, {**grid.fixed, **refused.parameters}, (), order)
     return Answer(point=point, limit=None, reason=refused.reason)
+
+
+def _demand_own_events(grid: Grid) -> None:
+    """The same event files at every point would be the same answer at every point."""
+    model = signals.find(grid.model)
+    if FEED in model.feeds(grid.points[0]):
+        raise UsageError(
+            f"{grid.model} takes its events from files, which are those of one point", hint="rerun it for each point"
+        )
 
 
 def scattered(workflow: Workflow, names: Sequence[str], varied: Sequence[str]) -> Workflow:

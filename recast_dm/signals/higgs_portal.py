@@ -161,7 +161,7 @@ HIGGS_PORTAL = HiggsPortal(
         validity=(
             "Production is that of the Standard Model's Higgs boson at leading order, with the jets of the shower.",
             "Higher orders raise gluon fusion a lot; no K-factor is applied, so limits on br_inv come out too weak.",
-            "Gluon fusion recoils as from an infinitely heavy top: too hard above the top's mass, so limits come out strong.",
+            "Gluon fusion recoils as from an infinitely heavy top: too hard above 200 GeV, and limits too strong.",
             "The Majorana portal is an effective operator; scattering assumes f_N = 0.308 (arXiv:1708.02245).",
             "Annihilation is not computed: the plane of <sigma v> stays empty.",
         ),

@@ -89,8 +89,8 @@ def record(*, pseudoscalar: bool) -> SignalRecord:
         generator=Generator("Pythia 8", "8.317", "NNPDF2.3 QCD+QED LO (PDF:pSet = 13)"),
         validity=(
             "Production is gluon fusion through a top loop; b loops and b b-bar or t t-bar + mediator are left out.",
-            "Events: Pythia's recoil is that of an infinitely heavy top, at 500 GeV 3 to 17 times too many events above",
-            "470 GeV. Chains with events refuse the model; efficiency maps and cross-sections do not need the recoil.",
+            "Events: Pythia recoils as from an infinitely heavy top, at 500 GeV 3 to 17 times too many above 470 GeV.",
+            "So chains with events refuse the model; efficiency maps and cross-sections do not need the recoil.",
             "Cross-sections are leading order, without a K-factor; they go with the square of the analysis's alpha_s.",
             "Cross-sections are Pythia's times `pythia8.cross_section_factor`, which mends thresholds and tails.",
             "Rescaling in couplings holds for width/mass up to 0.1 and m_med > 2 m_dm (arXiv:2203.12035).",

@@ -100,3 +100,8 @@ class TestScan:
 
         with pytest.raises(UsageError, match="makes no limit"):
             over(replace(subject, results={}), bench, tmp_path / "scan")
+
+    def test_events_of_files_are_of_one_point(self, subject, bench, tmp_path):
+        wanted = grid.of_axes("events", ["m_med=500,1000"], {"sigma_pb": 1})
+        with pytest.raises(UsageError, match="takes its events from files"):
+            scan(subject, wanted, backend(bench), tmp_path / "scan", Seen())
