@@ -106,6 +106,7 @@ lock: venv ## resolve every requirement anew and write the hash-locked files
 	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-reana-client --output-file $(LOCKS)/tool-reana-client.txt
 	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-snakemake --output-file tests/bench/locks/tool-snakemake.txt
 	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-cwltool --output-file tests/bench/locks/tool-cwltool.txt
+	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-jax --output-file tests/bench/locks/tool-jax.txt
 	$(RUN) $(COMPILE) --universal --group pyproject.toml:tool-validators --output-file tests/locks/tool-validators.txt
 	$(RUN) $(COMPILE) containers/pip.in --output-file containers/pip.txt
 	@for source in containers/*/requirements.in tests/containers/*/requirements.in; do \
