@@ -22,7 +22,9 @@ LIMITS = ("sigma_upper_obs_pb", "mu_upper_obs", "mu_upper_exp")
 def itemised(subject: Subject, limit: Limit, closure: Sequence[Closure], outputs: Outputs) -> Limit:
     """A limit with everything that is known of its uncertainty."""
     own = limit.uncertainties or _statistical(limit)
-    return replace(limit, uncertainties=(*own, *_emulation(closure), *_correlations(subject, outputs)))
+    named = {each.source for each in own}
+    more = (*_emulation(closure), *_correlations(subject, limit, outputs))
+    return replace(limit, uncertainties=(*own, *(each for each in more if each.source not in named)))
 
 
 def of_one_point(limit: Limit) -> float:
@@ -45,14 +47,14 @@ def _emulation(closure: Sequence[Closure]) -> tuple[Uncertainty, ...]:
     return (uncertainty.emulation(ratios),) if ratios else ()
 
 
-def _correlations(subject: Subject, outputs: Outputs) -> tuple[Uncertainty, ...]:
+def _correlations(subject: Subject, limit: Limit, outputs: Outputs) -> tuple[Uncertainty, ...]:
     """The spread between correlation models, where the likelihood has one error a bin and no published correlations."""
-    statistics = subject.analysis.statistics if subject.analysis else None
-    if statistics is None:
-        return ()
     from recast_dm.statistics import uncertainty
     from recast_dm.statistics.workspace import read_model
 
+    statistics = subject.analysis.statistics if subject.analysis else None
+    if statistics is None or limit.correlation_model not in uncertainty.CORRELATION_MODELS:
+        return ()
     try:
         model = read_model(outputs.file(statistics.likelihood), outputs.file(statistics.patch))
     except IntegrityError:  # a capsule's reference outputs are no run directory: nothing says which file is which

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -93,6 +95,12 @@ def resolved(model: SignalModel, point: Point) -> tuple[SignalModel, Point]:
 
 
 def _known() -> dict[str, EntryPoint]:
+    return _installed(tuple(sys.path))
+
+
+@cache
+def _installed(_places: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """What is installed where Python looks: 10 ms to find out, and a scan asks for each of its points."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 

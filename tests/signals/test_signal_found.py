@@ -23,8 +23,10 @@ def installed(monkeypatch):
     def install(entries):
         points = [EntryPoint(name, value, found.GROUP) for name, value in entries.items()]
         monkeypatch.setattr(found, "entry_points", lambda group: points if group == found.GROUP else [])
+        found._installed.cache_clear()
 
-    return install
+    yield install
+    found._installed.cache_clear()
 
 
 def test_models_are_found_by_name(installed):

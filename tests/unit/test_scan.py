@@ -83,7 +83,10 @@ class TestScan:
         document = found.document()
         assert schemas.problem("scan-1", document) is None
         assert [p["status"] for p in document["points"]] == ["done", "done", "failed", "failed", "done", "done"]
-        assert document["points"][2]["reason"] == "count/0: exit code 3"
+        assert document["points"][2]["reason"] in (
+            "count/0: exit code 3",
+            "count/1: exit code 3",
+        )  # whichever ends first
 
     def test_when_every_point_fails_so_does_the_scan(self, subject, bench, tmp_path):
         with pytest.raises(StepFailed, match="exit code 3"):
