@@ -36,8 +36,7 @@ def origin(name: str) -> str:
     """
     known = _known()
     if name in known:
-        package = known[name].dist
-        return package.name if package else "an unknown package"
+        return _package(known[name])
     return str(kept.file(own_directory(), name) or "")
 
 
@@ -105,17 +104,20 @@ def _installed(_places: tuple[str, ...]) -> dict[str, EntryPoint]:
 
 
 def _loaded(entry: EntryPoint) -> SignalModel:
-    package = entry.dist.name if entry.dist else "an unknown package"
     try:
         model = entry.load()
     except (ImportError, AttributeError) as error:
         raise ToolMissing(
-            f"signal model {entry.name!r} of {package} cannot be loaded: {error}",
-            hint=f"install {package} again",
+            f"signal model {entry.name!r} of {_package(entry)} cannot be loaded: {error}",
+            hint=f"install {_package(entry)} again",
         ) from error
     if not isinstance(model, SignalModel) or model.record.name != entry.name:
         raise ToolMissing(
-            f"signal model {entry.name!r} of {package} is not one: {entry.value} has no such record",
+            f"signal model {entry.name!r} of {_package(entry)} is not one: {entry.value} has no such record",
             hint=f"its entry point in {GROUP} must name a SignalModel object whose record has the same name",
         )
     return model
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "an unknown package"
