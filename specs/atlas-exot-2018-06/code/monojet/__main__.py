@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     generate.add_argument("--events-files", type=Path, nargs="*", default=[], help="events from outside: LHE or HepMC")
     generate.add_argument("--events-sigma-pb", type=float, default=0.0, help="after matching; 0: what the files say")
     generate.add_argument("--events-merging-scale-gev", type=float, default=0.0, help="0: that of the run card")
+    generate.add_argument("--any-recoil", action="store_true", help="also that of a top loop, which is wrong here")
     generate.add_argument("--events", type=int, required=True)
     generate.add_argument("--particles", type=Path, required=True)
     generate.add_argument("--generation", type=Path, required=True)
@@ -105,6 +106,7 @@ def run(words: argparse.Namespace) -> None:
             events=words.events,
             events_path=words.particles,
             generation_path=words.generation,
+            any_recoil=words.any_recoil,
         )
     elif words.stage == "select":
         from monojet import selection

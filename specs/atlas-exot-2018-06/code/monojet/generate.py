@@ -391,9 +391,15 @@ def sample(
     )
 
 
-def run(signal: Signal, *, seed: int, events: int, events_path: Path, generation_path: Path) -> None:
-    """The generate stage: write the visible particles (npz) and the counts (`monojet/generation/1`)."""
-    demand_recoil(signal.pythia_settings)
+def run(
+    signal: Signal, *, seed: int, events: int, events_path: Path, generation_path: Path, any_recoil: bool = False
+) -> None:
+    """The generate stage: write the visible particles (npz) and the counts (`monojet/generation/1`).
+
+    `any_recoil` is for an analysis that says by itself that it does not cover events of a top loop.
+    """
+    if not any_recoil:
+        demand_recoil(signal.pythia_settings)
     arrays, generation = sample(signal, seed=seed, events=events)
     write_arrays(events_path, arrays)
     write_json(generation_path, {"schema": SCHEMA, **asdict(generation)})
