@@ -151,10 +151,10 @@ def _place(row: Mapping[str, Any]) -> str:
 
 
 def _places(result: Result, drawn: tuple[Path, ...]) -> list[str]:
-    lines = ["", f"run directory  {_near(result.finished.directory)}"]
-    lines += [f"plot           {_near(plot)}" for plot in drawn]
+    lines = ["", f"run directory  {near(result.finished.directory)}"]
+    lines += [f"plot           {near(plot)}" for plot in drawn]
     if result.limit is None:
-        lines += [f"{name:<14} {_near(result.file(path))}" for name, path in result.subject.results.items()]
+        lines += [f"{name:<14} {near(result.file(path))}" for name, path in result.subject.results.items()]
         lines += _published(result) if not result.subject.results else []
     return lines
 
@@ -170,5 +170,6 @@ def _published(result: Result) -> list[str]:
     return [*lines, f"... and {len(last) - LAST_STEPS} more"] if len(last) > LAST_STEPS else lines
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
+    """A path as it is shown: relative where it lies below the current directory."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import typer
 
 from recast_dm.cli import execution, options, progress, scantable, view
+from recast_dm.cli.limit import near
 from recast_dm.cli.view import number
 from recast_dm.engine.events import Observer
 from recast_dm.errors import StepFailed
@@ -79,7 +79,7 @@ def show(found: Scan, *, json: bool) -> None:
         view.document(found.document())
     else:
         view.out("\n".join(scantable.lines(found.document())))
-        view.out(f"\nscan           {_near(found.directory / scans.DOCUMENT)}")
+        view.out(f"\nscan           {near(found.directory / scans.DOCUMENT)}")
     if found.failed:
         raise typer.Exit(StepFailed.exit_code)
 
@@ -94,7 +94,3 @@ def _forecast(found: Scan, grid: Grid, settings: execution.Settings) -> None:
         f"--jobs {said.jobs}: {number(said.each)} s a point, {number(said.once)} s once (from {said.tried} points, "
         "which need not be run again)"
     )
-
-
-def _near(path: Path) -> str:
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
