@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import scans
+from tests import scans
 
 from recast_dm import schemas, signals
 from recast_dm.errors import UsageError
