@@ -18,6 +18,18 @@ RECAST_CATALOGUES = "RECAST_ATLAS_CATALOGUE"
 """RECAST's own variable: directories with entries of its catalogue, a colon between them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReanaServer:
+    """A REANA server, and the token that it knows the user by. The token is a secret: no text shows it.
+
+    >>> ReanaServer(url="https://reana.example.org", token="secret")
+    ReanaServer(url='https://reana.example.org')
+    """
+
+    url: str
+    token: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What the environment says. Made once by the command line and handed down."""
@@ -35,6 +47,10 @@ class Config:
     """The user's own limit curves."""
     models: Path = Path("models")
     """The directory of the user's own signal models."""
+    reana: ReanaServer | None = None
+    """Where workflows are submitted to; None unless both of reana-client's own variables say so."""
+    reana_workon: str | None = None
+    """The workflow there that verbs mean which are given none (reana-client's own variable)."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -65,6 +81,8 @@ class Config:
             recast,
             curves.absolute(),
             models.absolute(),
+            _reana(env),
+            env.get("REANA_WORKON") or None,
         )
 
     def writable_cache(self, told: Callable[[str], object] = lambda _: None) -> Path | None:
@@ -81,6 +99,11 @@ class Config:
             return place
         told(f"{place} is not writable")
         return None
+
+
+def _reana(env: Mapping[str, str]) -> ReanaServer | None:
+    url, token = env.get("REANA_SERVER_URL"), env.get("REANA_ACCESS_TOKEN")
+    return ReanaServer(url=url.strip(), token=token.strip()) if url and token else None
 
 
 def run_directory(given: Path | None) -> Path:
