@@ -22,8 +22,8 @@ from recast_dm.images import engine, platforms, sources
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
 from recast_dm.model import Workflow
+from recast_dm.reinterpret.planned import example_inputs
 from recast_dm.reinterpret.preserve import reference_run
-from recast_dm.reinterpret.rerun import example_inputs
 from recast_dm.runtimes import Runtime
 from recast_dm.spec import analysis as analyses
 from recast_dm.spec.analysis import Analysis

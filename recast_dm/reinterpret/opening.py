@@ -16,7 +16,7 @@ from recast_dm.config import Config
 from recast_dm.errors import UsageError, storage_error
 from recast_dm.reinterpret import outside
 from recast_dm.reinterpret.inputs import override
-from recast_dm.reinterpret.rerun import example_inputs
+from recast_dm.reinterpret.planned import example_inputs
 from recast_dm.reinterpret.subject import Subject, of_analysis, of_capsule, of_source
 from recast_dm.spec import remote, source
 

@@ -23,8 +23,9 @@ from recast_dm.reinterpret.grid import Grid, Refused
 from recast_dm.reinterpret.kfactor import Choice
 from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.reinterpret.outside import FEED
+from recast_dm.reinterpret.planned import carried_by
 from recast_dm.reinterpret.points import Answer, Point
-from recast_dm.reinterpret.rerun import LIMIT_RESULT, answer, carried_by
+from recast_dm.reinterpret.result import LIMIT_RESULT, answer
 from recast_dm.reinterpret.subject import Subject
 
 STAGE = "point"

@@ -20,7 +20,7 @@ from recast_dm.model import StepId
 from recast_dm.reinterpret import subject
 from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.reinterpret.points import point_of
-from recast_dm.reinterpret.rerun import RESULT, answer
+from recast_dm.reinterpret.result import RESULT, answer
 from recast_dm.report import likelihood, originals
 from recast_dm.report.likelihood import Likelihood
 from recast_dm.report.originals import Original
