@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests import scans
 
 from recast_dm import schemas, signals
 from recast_dm.errors import UsageError
 from recast_dm.reinterpret.rescale import rescaled
+from tests import scans
 
 
 @pytest.fixture
