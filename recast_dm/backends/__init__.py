@@ -62,7 +62,14 @@ def provide_images(work: Work, runtime: Runtime | None, observer: events.Observe
 
 
 class Backend(Protocol):
-    """The seam: one method, and the same result from every implementation."""
+    """The seam: one method, and the same result from every implementation.
+
+    `points_at_once` is for scans: 0 takes all points in one workflow, scattered; else so many workflows at the same
+    time, a point each.
+    """
+
+    @property
+    def points_at_once(self) -> int: ...
 
     def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Runs a workflow in a run directory, and gives its records."""

@@ -34,6 +34,7 @@ class Local:
     verify: bool = False
     policy: Policy = field(default_factory=Policy)
     ask: Ask | None = None
+    points_at_once: int = 0
 
     def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Runs a workflow in `directory` with the pinned images, as they are called here."""

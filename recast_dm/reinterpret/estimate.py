@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recast_dm.engine.rundir import Record
+from recast_dm.reinterpret.apart import STAGE
 from recast_dm.reinterpret.grid import Grid
-from recast_dm.reinterpret.scan import STAGE
 
 SAMPLE = 3
 """Points that are run for a forecast: the first, one in the middle, the last."""

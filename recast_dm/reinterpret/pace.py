@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from recast_dm.engine import events
-from recast_dm.reinterpret.scan import STAGE
+from recast_dm.reinterpret.apart import STAGE
 
 EVERY = 15.0
 """Seconds between two notes."""

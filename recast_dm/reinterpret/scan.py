@@ -18,18 +18,18 @@ from recast_dm.engine.execute import Finished
 from recast_dm.engine.rundir import Record
 from recast_dm.errors import Location, RecastError, StepFailed, UsageError
 from recast_dm.model import INIT, Image, OutputSelector, Scatter, Stage, StepId, SubWorkflow, Workflow
-from recast_dm.reinterpret import closure, inputs
+from recast_dm.reinterpret import apart, closure, inputs
+from recast_dm.reinterpret.apart import STAGE
 from recast_dm.reinterpret.grid import Grid, Refused
 from recast_dm.reinterpret.kfactor import Choice
 from recast_dm.reinterpret.outputs import Outputs
 from recast_dm.reinterpret.outside import FEED
-from recast_dm.reinterpret.planned import carried_by
+from recast_dm.reinterpret.pace import Pace
+from recast_dm.reinterpret.planned import carried_by, planned
 from recast_dm.reinterpret.points import Answer, Point
 from recast_dm.reinterpret.result import LIMIT_RESULT, answer
 from recast_dm.reinterpret.subject import Subject
 
-STAGE = "point"
-"""The stage that a scan makes of a pipeline; `point/<n>/` holds the files of the n-th point."""
 DOCUMENT = "scan.json"
 SCHEMA = "recast-dm/scan/1"
 _HERE = Location("scan", 1)
@@ -105,55 +105,98 @@ def scan(
     The backend should keep going after a failure. Raises UsageError for what cannot be scanned, StepFailed when every
     point failed, and whatever else ends a run as a whole.
     """
-    points, work = prepared(subject, grid, overrides or {})
+    overrides = overrides or {}
+    _demand_limit(subject)
+    _demand_own_events(grid)
+    execute = _apart if backend.points_at_once else _scattered
+    done = execute(subject, grid, backend, directory, observer, overrides)
+    found = [
+        _answer(subject, point, home, done.lost.get(n), k_factor)
+        for n, (point, home) in enumerate(zip(done.points, done.homes, strict=True))
+    ]
+    if done.failure is not None and not any(each.limit or each.status == "not covered" for each in found):
+        raise done.failure
+    refused = tuple(_refused(grid, each, done.points[0].order) for each in grid.refused)
+    return Scan(
+        subject=subject,
+        grid=grid,
+        directory=directory,
+        answers=(*found, *refused),
+        homes=(*done.homes, *(None for _ in refused)),
+        overrides={**subject.overrides, **overrides},
+        images=done.images or tuple(subject.pinned.values()),
+        records=done.records,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """The points that were executed, where each one's outputs lie, and why points were lost, by their numbers."""
+
+    points: tuple[Point, ...]
+    homes: tuple[Outputs, ...]
+    lost: Mapping[int, str]
+    failure: RecastError | None
+    images: tuple[Image, ...] = ()
+    records: tuple[Record, ...] = ()
+
+
+def _scattered(
+    subject: Subject,
+    grid: Grid,
+    backend: Backend,
+    directory: Path,
+    observer: events.Observer,
+    overrides: Mapping[str, Any],
+) -> _Done:
+    """All points in one workflow."""
+    points, work = prepared(subject, grid, overrides)
     finished: Finished | None = None
     failure: StepFailed | None = None
     try:
         finished = backend.execute(work, directory=directory, observer=_paced(subject, observer, len(points)))
     except StepFailed as error:
         failure = error
-    lost = _lost(failure)
-    homes = [Outputs(directory, f"{STAGE}/{n}") for n in range(len(points))]
-    found = [
-        _answer(subject, point, home, lost.get(n), k_factor)
-        for n, (point, home) in enumerate(zip(points, homes, strict=True))
-    ]
-    if failure is not None and not any(each.limit or each.status == "not covered" for each in found):
-        raise failure
-    refused = tuple(
-        Answer(
-            point=Point(grid.model, {**grid.fixed, **each.parameters}, (), points[0].order),
-            limit=None,
-            reason=each.reason,
-        )
-        for each in grid.refused
-    )
-    return Scan(
-        subject=subject,
-        grid=grid,
-        directory=directory,
-        answers=(*found, *refused),
-        homes=(*homes, *(None for _ in refused)),
-        overrides={**subject.overrides, **(overrides or {})},
-        images=finished.images if finished else tuple(subject.pinned.values()),
+    return _Done(
+        points=points,
+        homes=tuple(Outputs(directory, f"{STAGE}/{n}") for n in range(len(points))),
+        lost=_lost(failure),
+        failure=failure,
+        images=finished.images if finished else (),
         records=finished.records if finished else (),
     )
 
 
-def _paced(subject: Subject, observer: events.Observer, points: int) -> events.Observer:
-    from recast_dm.reinterpret.pace import Pace  # which knows what a scan's steps are called
+def _apart(
+    subject: Subject,
+    grid: Grid,
+    backend: Backend,
+    directory: Path,
+    observer: events.Observer,
+    overrides: Mapping[str, Any],
+) -> _Done:
+    """Each point in a workflow of its own."""
+    plans = [planned(subject, grid.model, point.parameters(), overrides) for point in grid.points]
+    ended = apart.execute(plans, backend, directory, observer, backend.points_at_once)
+    whole = [(n, each.finished) for n, each in enumerate(ended) if each.finished]
+    return _Done(
+        points=tuple(plan.point for plan in plans if plan.point),
+        homes=tuple(Outputs(apart.place(directory, n)) for n in range(len(plans))),
+        lost={n: each.error.message for n, each in enumerate(ended) if each.error},
+        failure=next((each.error for each in ended if each.error), None),
+        images=whole[0][1].images if whole else (),
+        records=tuple(
+            replace(record, step=apart.scoped(record.step, n)) for n, each in whole for record in each.records
+        ),
+    )
 
+
+def _paced(subject: Subject, observer: events.Observer, points: int) -> events.Observer:
     return Pace(observer, subject.results[LIMIT_RESULT].partition("/")[0], points)
 
 
 def prepared(subject: Subject, grid: Grid, overrides: Mapping[str, Any]) -> tuple[tuple[Point, ...], Work]:
     """The points, and the one workflow that runs them all."""
-    if subject.analysis is None or LIMIT_RESULT not in subject.results:
-        raise UsageError(
-            f"{subject.name} makes no limit that could be scanned",
-            hint=f"recast.yml needs `signal`, and an entry {LIMIT_RESULT!r} in `results`",
-        )
-    _demand_own_events(grid)
     fed = [carried_by(subject, grid.model, point.parameters()) for point in grid.points]
     carried = [each for _, each in fed]
     inputs.demand_free(carried[0], overrides)
@@ -179,6 +222,14 @@ def prepared(subject: Subject, grid: Grid, overrides: Mapping[str, Any]) -> tupl
         },
     )
     return tuple(point for point, _ in fed), work
+
+
+def _demand_limit(subject: Subject) -> None:
+    if subject.analysis is None or LIMIT_RESULT not in subject.results:
+        raise UsageError(
+            f"{subject.name} makes no limit that could be scanned",
+            hint=f"recast.yml needs `signal`, and an entry {LIMIT_RESULT!r} in `results`",
+        )
 
 
 def _everywhere(path: str) -> str:

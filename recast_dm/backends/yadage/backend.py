@@ -60,6 +60,7 @@ class Yadage:
     allow_host: bool = False
     timeout: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    points_at_once: int = 0
 
     def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Runs a workflow in `directory`, from its beginning: upstream does not resume. Upstream knows no policies.
