@@ -1,0 +1,59 @@
+"""What workflows are called at REANA: names that carry the capsule and the point, so that each is found again."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from recast_dm.errors import UsageError
+
+LONGEST = 255
+_ODD = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def workflow_name(analysis: str, identity: str, point: str | None = None) -> str:
+    """A name of the analysis and the beginnings of two digests: of the capsule, and of what is asked of it.
+
+    >>> workflow_name("atlas-exot-2018-06", "3fa94c1b77", "8d21ab90ff")
+    'atlas-exot-2018-06-3fa94c1b-8d21ab90'
+    >>> workflow_name("dd curves v1.0", "3fa94c1b77")
+    'dd-curves-v1-0-3fa94c1b'
+    """
+    parts = [_ODD.sub("-", analysis).strip("-")[:100] or "analysis", identity[:8]]
+    return checked("-".join([*parts, point[:8]] if point else parts))
+
+
+def checked(name: str) -> str:
+    """A name that REANA takes. Raises UsageError.
+
+    >>> checked("a.b")
+    Traceback (most recent call last):
+    recast_dm.errors.UsageError: 'a.b' cannot be the name of a REANA workflow: it has a dot
+      REANA puts a dot before the number of a run
+    """
+    why = _problem(name)
+    if why:
+        hint = "REANA puts a dot before the number of a run" if "dot" in why else "letters, digits, - and _"
+        raise UsageError(f"{name!r} cannot be the name of a REANA workflow: {why}", hint=hint)
+    return name
+
+
+def _problem(name: str) -> str:
+    if "." in name:
+        return "it has a dot"
+    if not name or len(name) > LONGEST or _ODD.search(name):
+        return "it is empty, too long, or has odd characters"
+    try:
+        return "it is a UUID" if str(uuid.UUID(name, version=4)) == name.lower() else ""
+    except ValueError:
+        return ""
+
+
+def split(w: str) -> tuple[str, str]:
+    """A workflow's name and the number of its run, which may be missing.
+
+    >>> split("rec1.2"), split("rec1.2.1"), split("rec1")
+    (('rec1', '2'), ('rec1', '2.1'), ('rec1', ''))
+    """
+    name, _, run = w.partition(".")
+    return name, run
