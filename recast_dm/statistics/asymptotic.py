@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -128,9 +128,14 @@ class Test:
         """-2 ln L of the best fit to the Asimov set: what it was made of fits it best, term by term."""
         return float(self.likelihood.fit(self.asimov, np.zeros(1), self.background).value[0])
 
-    def q(self, mu: Array, which: Index, start: Fit | None = None) -> tuple[Array, Array, Fit]:
-        """q-tilde at each mu for the data (which = 0) or the Asimov set (1), its derivative by mu, and the fits."""
-        fit = self.fresh(mu, which) if start is None else self.likelihood.fit(self.sets.rows(which), mu, start)
+    def q(self, mu: Array, which: Index, *starts: Fit) -> tuple[Array, Array, Fit]:
+        """q-tilde at each mu for the data (which = 0) or the Asimov set (1), its derivative by mu, and the fits.
+
+        These begin at each of `starts`, and the lowest is taken; without any, they begin afresh.
+        """
+        data = self.sets.rows(which)
+        found = [self.likelihood.fit(data, mu, start) for start in starts]
+        fit = reduce(_lower, found) if found else self.fresh(mu, which)
         if self._missed(fit, which):
             self._best = self._deepest(fit, which)
             if self._missed(fit, which):
@@ -256,11 +261,17 @@ class _Crossing:
         self._targets = targets
         self._which = np.array([0] + [1] * (1 + len(targets)))
         self._start: Fit | None = None
+        self._lowest: Fit | None = None
 
     def __call__(self, mu: Array) -> tuple[Array, Array]:
-        """Fits: the data at the first mu, the Asimov set at all of them."""
+        """Fits: the data at the first mu, the Asimov set at all of them.
+
+        They begin at those of the mu before, and at the lowest that were found at an earlier limit: a step to a far mu
+        may lose these.
+        """
         at = np.concatenate([mu[:1], mu])
-        q, slope, self._start = self._test.q(at, self._which, self._start)
+        starts = [start for start in (self._start, self._lowest) if start is not None]
+        q, slope, self._start = self._test.q(at, self._which, *starts)
         root = np.sqrt(q[1:])
         with np.errstate(divide="ignore", invalid="ignore"):
             root_slope = slope[1:] / (2 * root)
@@ -272,7 +283,7 @@ class _Crossing:
         """Whether fits that begin afresh find lower minima than those that followed mu here; they are kept."""
         _, _, fits = self._test.q(np.concatenate([mu[:1], mu]), self._which)
         before = self._start
-        self._start = fits if before is None else _lower(before, fits)
+        self._start = self._lowest = fits if before is None else _lower(before, fits)
         self._test.follow(self._which, self._start)
         return before is None or bool(np.any(fits.value < before.value - NOISE))
 
