@@ -1,31 +1,38 @@
 """The only place that talks to a REANA server: it adds the token, waits, repeats, and turns failures into our errors.
 
-REANA takes its token in the address and nowhere else, so an address is a secret: none is ever part of an error, a log
-line or a document. What may be sent twice is repeated; of what may not, a lost answer is `Unsure`.
+REANA 0.9 takes its token in the address and nowhere else, so an address is a secret: none is ever part of an error, a
+log line or a document. (Servers after it want the token in a header, and say 401 to the other.) What may be sent twice
+is repeated; of what may not, a lost answer is `Unsure`.
 """
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import json
-import logging
-import re
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, TypeAlias
-from urllib.parse import quote, urlsplit
+from dataclasses import dataclass, field, replace
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from recast_dm import __version__
+from recast_dm.backends.reana import refusing
+from recast_dm.backends.reana.refusing import NotAFile, Refused, Unsure, redacted
+from recast_dm.backends.reana.sources import Content, Exactly
 from recast_dm.config import ReanaServer
-from recast_dm.errors import RemoteError, UsageError
+from recast_dm.errors import RecastError, RemoteError, UsageError
 
-TIMEOUT = (10.0, 120.0)
-"""Seconds until a connection, and until the next byte."""
+__all__ = ["Clock", "Connection", "NotAFile", "Query", "Refused", "SystemClock", "Unsure", "redacted"]
+
+TIMEOUT = (30.0, 300.0)
+"""Seconds until a connection, and until the next byte: `logs` and `du` of a large workspace take a while."""
 ATTEMPTS = 8
 LONGEST_WAIT = 30.0
 """Seconds between two attempts at most; a server that asks for more is believed up to `LONGEST_PAUSE`."""
@@ -33,23 +40,16 @@ LONGEST_PAUSE = 300.0
 RATE = 15.0
 """Requests a second at most, of all threads together: REANA refuses more than 20."""
 CHUNK = 256 * 1024
+LARGEST = 256 * 1024 * 1024
+"""Bytes of an answer that is JSON: the logs of thousands of jobs stay below it."""
 BUSY = 429
-TROUBLE = (500, 502, 503, 504)
-_TOKEN = re.compile(r"(access_token=)[^&\s\"']+")
+TROUBLE = frozenset({408, 500, 502, 503, 504})
+BROKEN = 500
+BROKEN_ATTEMPTS = 3
+"""REANA says 500 also to what will never work: that is not asked for again and again."""
+ZIP = "application/zip"
+"""What a directory of a workspace comes as, and no file does."""
 Query: TypeAlias = Mapping[str, str]
-Open: TypeAlias = Callable[[], BinaryIO]
-
-
-class Unsure(RemoteError):
-    """The answer to something that may not be sent twice was lost: it has happened, or it has not."""
-
-
-class Refused(RemoteError):
-    """The server understood, and said no; `status` is its HTTP status."""
-
-    def __init__(self, message: str, status: int, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
 
 
 class Clock(Protocol):
@@ -70,24 +70,21 @@ class SystemClock:
         time.sleep(seconds)
 
 
-class _Redacted(logging.Filter):
-    """urllib3 writes addresses down when it is asked to debug."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What to ask, without the token. `read` makes a value of a good answer."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redacted(record.getMessage()), ()
-        return True
+    method: str
+    path: str
+    query: Query
+    read: Callable[[requests.Response], Any] = field(repr=False)
+    content: Content | None = None
+    kind: str | None = None
+    repeatable: bool = True
+    anonymous: bool = False
 
-
-logging.getLogger("urllib3.connectionpool").addFilter(_Redacted())
-
-
-def redacted(text: str) -> str:
-    """A text without the tokens of addresses.
-
-    >>> redacted('GET /api/you?access_token=s3cret&page=1')
-    'GET /api/you?access_token=...&page=1'
-    """
-    return _TOKEN.sub(r"\1...", text)
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +94,7 @@ class _Trouble:
     why: str
     nothing_happened: bool
     wait: float | None = None
+    status: int | None = None
 
 
 class Connection:
@@ -112,109 +110,140 @@ class Connection:
         rate: float = RATE,
     ) -> None:
         self.url = _checked(server.url)
-        self._token = server.token
+        self._server = server
         self._session = session or requests.Session()
         self._session.headers["User-Agent"] = f"recast-dm/{__version__}"
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._clock = clock or SystemClock()
         self._attempts = attempts
         self._space = 1.0 / rate
         self._next = 0.0
         self._lock = threading.Lock()
+        self._in_header = False
+        refusing.redact_logs()
+        _checked_token(server.token)
 
     def __repr__(self) -> str:
         return f"Connection({self.url!r})"
 
     def json(
-        self, method: str, path: str, query: Query | None = None, body: Any = None, *, repeatable: bool = True
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: Any = None,
+        *,
+        repeatable: bool = True,
+        anonymous: bool = False,
     ) -> Any:
         """The JSON of an answer. `body` is sent as JSON, None sends none.
 
-        Raises Refused, Unsure (only where it is not `repeatable`), and RemoteError when the server stays away.
+        `path` is quoted already; what is `anonymous` goes without the token. Raises Refused, Unsure (only where it is not `repeatable`), and
+        RemoteError when the server stays away.
         """
-        content = None if body is None else json.dumps(body).encode()
+        content = None if body is None else Content.of(json.dumps(body).encode())
         kind = None if content is None else "application/json"
-        return self._repeated(method, path, query, lambda: content, kind, _json, repeatable)
+        asked = _Request(method=method, path=path, query=query or {}, read=_json, content=content, kind=kind)
+        return self._repeated(replace(asked, repeatable=repeatable, anonymous=anonymous))
 
     def send(
-        self, path: str, query: Query, opened: Open, kind: str = "application/octet-stream", *, repeatable: bool = True
+        self,
+        path: str,
+        query: Query,
+        content: Content,
+        kind: str = "application/octet-stream",
+        *,
+        repeatable: bool = True,
     ) -> Any:
-        """Posts the bytes of a file, which is opened anew for each attempt; gives the JSON of the answer."""
-        return self._repeated("POST", path, query, opened, kind, _json, repeatable)
+        """Posts bytes, which are opened anew for each attempt; gives the JSON of the answer."""
+        asked = _Request(method="POST", path=path, query=query, read=_json, content=content, kind=kind)
+        return self._repeated(replace(asked, repeatable=repeatable))
 
     def fetch(self, path: str, query: Query | None, take: Callable[[Iterator[bytes]], int]) -> int:
-        """Gets bytes, in pieces; `take` begins anew with each attempt."""
-        return int(
-            self._repeated(
-                "GET", path, query, lambda: None, None, lambda r: take(r.iter_content(CHUNK)), True, stream=True
-            )
-        )
+        """Gets the bytes of a file, in pieces; `take` begins anew with each attempt. Raises NotAFile."""
+
+        def read(answer: requests.Response) -> int:
+            if answer.headers.get("Content-Type", "").partition(";")[0].strip() == ZIP:
+                raise NotAFile(f"{path.rpartition('/workspace/')[2]} is a directory", hint="fetch its files")
+            return take(answer.iter_content(CHUNK))
+
+        return int(self._repeated(_Request(method="GET", path=path, query=query or {}, read=read)))
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 
-    def _repeated(
-        self,
-        method: str,
-        path: str,
-        query: Query | None,
-        content: Callable[[], Any],
-        kind: str | None,
-        read: Callable[[requests.Response], Any],
-        repeatable: bool,
-        *,
-        stream: bool = False,
-    ) -> Any:
-        what = f"{method} {path}"
-        trouble = _Trouble("", nothing_happened=True)
-        for attempt in range(self._attempts):
-            if attempt:
-                self._clock.sleep(_pause(attempt, trouble.wait))
+    def _repeated(self, asked: _Request) -> Any:
+        for attempt in range(1, self._attempts + 1):
             self._paced()
-            done = self._attempt(method, path, query, content, kind, read, stream)
+            done = self._attempt(asked, attempt)
             if not isinstance(done, _Trouble):
                 return done
-            trouble = done
-            if not (repeatable or trouble.nothing_happened):
+            if not (asked.repeatable or done.nothing_happened):
                 raise Unsure(
-                    f"the answer to {what} was lost: {trouble.why}", hint="it is not known whether it has happened"
+                    f"the answer to {asked} was lost: {done.why}", hint="it is not known whether it has happened"
                 )
-        raise RemoteError(
-            f"{self.url} did not answer {what} in {self._attempts} attempts: {trouble.why}",
-            hint="repeat the command later; `recast-dm doctor` says whether the server answers at all",
-        )
+            if done.status == BROKEN and attempt >= BROKEN_ATTEMPTS:
+                break
+            if attempt < self._attempts:
+                self._clock.sleep(_pause(attempt, done.wait))
+        raise _given_up(self.url, asked, done, attempt)
 
-    def _attempt(
-        self,
-        method: str,
-        path: str,
-        query: Query | None,
-        content: Callable[[], Any],
-        kind: str | None,
-        read: Callable[[requests.Response], Any],
-        stream: bool,
-    ) -> Any:
+    def _attempt(self, asked: _Request, attempt: int) -> Any:
         """What `read` makes of the answer, or _Trouble. Errors leave this method without what they grew from."""
         try:
-            with (
-                _opened(content) as data,
-                self._session.request(
-                    method,
-                    f"{self.url}{quote(path)}",
-                    params={**(query or {}), "access_token": self._token},
-                    data=data,
-                    headers={"Content-Type": kind} if kind else None,
-                    timeout=TIMEOUT,
-                    allow_redirects=False,
-                    stream=stream,
-                ) as answer,
-            ):
-                if answer.status_code < 300:
-                    return read(answer)
-                found = _refusal(answer)
-        except (requests.RequestException, _Cut) as error:
+            found = self._sent(asked, attempt)
+        except RecastError as error:  # of the file here: with the frames of requests it would carry the address along
+            found = error
+        except _FAILURES as error:
             found = _failure(error)
-        if isinstance(found, RemoteError):
-            raise found
+        if isinstance(found, RecastError):
+            raise found.with_traceback(None)
         return found
+
+    def _sent(self, asked: _Request, attempt: int) -> Any:
+        found = self._asked_once(asked, attempt, self._in_header)
+        if isinstance(found, Refused) and found.status == 401 and not self._in_header:
+            again = self._asked_once(asked, attempt, True)
+            if not (isinstance(again, Refused) and again.status == 401):
+                self._in_header = True
+                return again
+        return found
+
+    def _asked_once(self, asked: _Request, attempt: int, in_header: bool) -> Any:
+        """Sends a request. The token is added at the last moment, so that nothing else holds it."""
+
+        def authorised(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            if asked.anonymous:
+                return request
+            if in_header:
+                request.headers["Authorization"] = f"Bearer {self._server.token}"
+            else:
+                request.prepare_url(request.url, {"access_token": self._server.token})
+            return request
+
+        data = None if asked.content is None else asked.content.open()
+        try:
+            with self._session.request(
+                asked.method,
+                f"{self.url}{asked.path}",
+                params=dict(asked.query),
+                data=data,
+                headers={"Content-Type": asked.kind} if asked.kind else None,
+                auth=authorised,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+                proxies={"no_proxy": self._host} if self.url.startswith("http:") else None,
+            ) as answer:
+                if answer.status_code < 300:
+                    return asked.read(answer)
+                return _refusal(answer, self._server.token, attempt)
+        finally:
+            if isinstance(data, Exactly):
+                data.close()
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.url).hostname or ""
 
     def _paced(self) -> None:
         """Waits until the next request may go."""
@@ -227,103 +256,125 @@ class Connection:
 
 
 class _Cut(Exception):
-    """An answer that ended too early."""
+    """An answer that ended too early, or is no JSON."""
 
 
-@contextmanager
-def _opened(content: Callable[[], Any]) -> Iterator[Any]:
-    data = content()
-    try:
-        yield data
-    finally:
-        if hasattr(data, "close"):
-            data.close()
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, _Cut)
 
 
 def _json(answer: requests.Response) -> Any:
+    body = bytearray()
+    for piece in answer.iter_content(CHUNK):
+        body += piece
+        if len(body) > LARGEST:
+            raise RemoteError(f"the server's answer is larger than {LARGEST >> 20} MiB")
     try:
-        return json.loads(answer.content)
-    except ValueError:
-        raise _Cut from None
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        pass  # what json.loads raises holds the whole text, and /api/you repeats the token
+    raise _Cut
 
 
 def _pause(attempt: int, asked: float | None) -> float:
-    """Seconds before the next attempt.
+    """Seconds before the next attempt: twice as long each time, and not the same for everybody.
 
-    >>> [_pause(n, None) for n in (1, 2, 8)], _pause(1, 60)
-    ([0.5, 1.0, 30.0], 60)
+    >>> 0.25 <= _pause(1, None) <= 0.5, 15.0 <= _pause(8, None) <= 30.0, _pause(1, 60)
+    (True, True, 60)
     """
-    return min(LONGEST_WAIT, 0.25 * 2**attempt) if asked is None else min(asked, LONGEST_PAUSE)
+    if asked is not None:
+        return min(asked, LONGEST_PAUSE)
+    return min(LONGEST_WAIT, 0.25 * 2.0**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, no secret
+
+
+def _given_up(url: str, asked: _Request, trouble: _Trouble, attempts: int) -> RemoteError:
+    if trouble.status is not None and trouble.status != BUSY:
+        hint = refusing.hint_of(trouble.status, trouble.why)
+        return Refused(f"{asked}: {trouble.why}", trouble.status, hint=hint, attempts=attempts)
+    return RemoteError(
+        f"{url} did not answer {asked} in {attempts} attempts: {trouble.why}",
+        hint="repeat the command later; `recast-dm doctor` says whether the server answers at all",
+    )
 
 
 def _failure(error: Exception) -> _Trouble | RemoteError:
     """A connection that failed, without the address that requests puts into its errors."""
-    if isinstance(error, requests.exceptions.SSLError):
+    text = repr(error)
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
         return RemoteError(
             "the server's certificate cannot be verified",
             hint="REQUESTS_CA_BUNDLE names a file of authorities to trust; verification is never switched off",
         )
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return _Trouble("no connection in time", nothing_happened=True)
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        return RemoteError("the server's address cannot be used", hint="check REANA_SERVER_URL")
+    unsent = isinstance(error, requests.exceptions.ConnectTimeout) or any(each in text for each in _UNSENT)
+    return _Trouble(_why(error, unsent), nothing_happened=unsent)
+
+
+_UNSENT = ("NewConnectionError", "NameResolutionError")
+"""What urllib3 calls a connection that never was, in the errors that requests makes of it."""
+
+
+def _why(error: Exception, unsent: bool) -> str:
     if isinstance(error, requests.exceptions.Timeout):
-        return _Trouble("no answer in time", nothing_happened=False)
-    if isinstance(error, requests.exceptions.ConnectionError) and "NewConnectionError" in repr(error):
-        return _Trouble("no connection", nothing_happened=True)
-    if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError | _Cut):
-        return _Trouble("the connection was cut", nothing_happened=False)
-    return RemoteError(f"the request failed ({type(error).__name__})")
+        return "no connection in time" if unsent else "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
+        return "no secure connection"
+    if isinstance(error, _Cut):
+        return "the answer is no JSON, or only half of it"
+    return "no connection" if unsent else "the connection was cut"
 
 
-def _refusal(answer: requests.Response) -> _Trouble | RemoteError:
-    status, said = answer.status_code, _message(answer)
-    if status == BUSY:
-        return _Trouble("too many requests", nothing_happened=True, wait=_asked(answer))
-    if status in TROUBLE:
-        return _Trouble(f"{status}: {said}", nothing_happened=False, wait=_asked(answer))
+def _refusal(answer: requests.Response, token: str, attempt: int) -> _Trouble | RemoteError:
+    status = answer.status_code
     if 300 <= status < 400:
         return RemoteError(
             "the server points to another address, and the token is for this one only",
             hint="set REANA_SERVER_URL to the address that the site gives for its clients",
         )
-    return Refused(said or f"the server answered {status}", status, hint=_HINTS.get(status))
+    words = refusing.words_of(_beginning(answer), token)
+    if status == BUSY:
+        return _Trouble("too many requests", nothing_happened=True, wait=_asked(answer), status=status)
+    if status in TROUBLE:
+        said = f"{status}: {words}" if words else str(status)
+        return _Trouble(said, nothing_happened=False, wait=_asked(answer), status=status)
+    hint = refusing.hint_of(status, words)
+    return Refused(words or f"the server answered {status}", status, hint=hint, attempts=attempt)
 
 
-_HINTS = {
-    401: "the server wants a token: set REANA_ACCESS_TOKEN (it is shown on your profile page there)",
-    403: "check REANA_ACCESS_TOKEN, and the name of the workflow: REANA answers so to both",
-    404: "`recast-dm ls --reana` lists your workflows there",
-    409: "`recast-dm status` says how far the workflow is",
-}
+def _beginning(answer: requests.Response) -> bytes:
+    """The first bytes of a refusal: a body that is cut says enough."""
+    try:
+        return next(answer.iter_content(CHUNK), b"") or b""
+    except _FAILURES:
+        return b""
 
 
 def _asked(answer: requests.Response) -> float | None:
-    """The seconds of `Retry-After`."""
+    """The seconds of `Retry-After`. A real server sends it with every answer, and 0 is no wait at all."""
     said = answer.headers.get("Retry-After", "")
-    return float(said) if said.isdigit() else None
-
-
-def _message(answer: requests.Response) -> str:
-    """What the server says: REANA's `message`, else the beginning of the text."""
-    try:
-        document = json.loads(answer.content)
-    except (ValueError, requests.RequestException):
-        return ""
-    if isinstance(document, dict) and isinstance(document.get("message"), str):
-        return redacted(" ".join(document["message"].split()))[:500]
-    return redacted(json.dumps(document))[:200]
+    return float(said) if said.isdecimal() and int(said) > 0 else None
 
 
 def _checked(url: str) -> str:
-    """An address that a token can be sent to. Raises UsageError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.username:
+    """An address that a token can be sent to. Raises UsageError, which does not repeat what may hold a password."""
+    try:
+        parts = urlsplit(url)
+        odd = parts.port == 0 or parts.scheme not in {"https", "http"} or not parts.hostname
+    except ValueError:
+        odd = True
+    if odd or parts.query or parts.fragment or "@" in parts.netloc:
         raise UsageError("REANA_SERVER_URL is not the address of a server", hint="such as https://reana.example.org")
-    if parts.scheme == "http" and not _loopback(parts.hostname):
+    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
         raise UsageError(
             f"REANA_SERVER_URL is {url!r}: without TLS anybody on the way could read the token",
             hint="write https://; plain http is for this machine only",
         )
     return url.rstrip("/")
+
+
+def _checked_token(token: str) -> None:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError("REANA_ACCESS_TOKEN is no token: it is empty, or has blanks or odd characters in it")
 
 
 def _loopback(host: str) -> bool:

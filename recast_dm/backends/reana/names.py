@@ -19,8 +19,8 @@ def workflow_name(analysis: str, identity: str, point: str | None = None) -> str
     >>> workflow_name("dd curves v1.0", "3fa94c1b77")
     'dd-curves-v1-0-3fa94c1b'
     """
-    parts = [_ODD.sub("-", analysis).strip("-")[:100] or "analysis", identity[:8]]
-    return checked("-".join([*parts, point[:8]] if point else parts))
+    told = [each.removeprefix("sha256:")[:8] for each in (identity, point) if each]
+    return checked("-".join([_ODD.sub("-", analysis).strip("-")[:100] or "analysis", *told]))
 
 
 def checked(name: str) -> str:
@@ -57,3 +57,12 @@ def split(w: str) -> tuple[str, str]:
     """
     name, _, run = w.partition(".")
     return name, run
+
+
+def run_order(w: str) -> tuple[int, ...]:
+    """What sorts the runs of a name as they were made; a restart comes behind what it restarts.
+
+    >>> sorted(["rec.10", "rec.2", "rec.2.1"], key=run_order)
+    ['rec.2', 'rec.2.1', 'rec.10']
+    """
+    return tuple(int(part) if part.isdecimal() else 0 for part in split(w)[1].split("."))

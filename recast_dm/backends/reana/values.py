@@ -24,10 +24,16 @@ class Ping:
     capabilities: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Ping:
-        return cls(
-            message=str(document.get("message", "")), capabilities=frozenset(document.get("api_capabilities") or ())
-        )
+    def of(cls, document: Any) -> Ping:
+        """Reads `GET /api/ping`. Released servers name no capabilities, and none is none.
+
+        >>> Ping.of({"message": "OK", "status": "200"}).capabilities
+        frozenset()
+        """
+        found = _document(document)
+        named = found.get("api_capabilities")
+        able = frozenset(each for each in named if isinstance(each, str)) if isinstance(named, list) else frozenset()
+        return cls(message=str(found.get("message", "")), capabilities=able)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +48,10 @@ class Quota:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Quota:
-        usage, limit = document.get("usage") or {}, document.get("limit") or {}
+        usage, limit = _part(document, "usage"), _part(document, "limit")
         return cls(
-            usage=int(usage.get("raw") or 0),
-            limit=int(limit["raw"]) if limit.get("raw") else None,
+            usage=_whole(usage.get("raw")),
+            limit=_whole(limit.get("raw")) or None,
             shown=str(usage.get("human_readable", "")),
             shown_limit=str(limit.get("human_readable", "")),
             health=document.get("health"),
@@ -66,13 +72,23 @@ class You:
     quota: Mapping[str, Quota] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> You:
+    def of(cls, document: Any) -> You:
+        """Reads `GET /api/you`."""
+        found = _document(document)
         return cls(
-            email=str(document.get("email", "")),
-            version=str(document.get("reana_server_version", "")),
-            token_status=str((document.get("reana_token") or {}).get("status", "")),
-            quota={name: Quota.of(each) for name, each in (document.get("quota") or {}).items() if each},
+            email=str(found.get("email") or ""),
+            version=str(found.get("reana_server_version") or ""),
+            token_status=str(_part(found, "reana_token").get("status") or ""),
+            quota={name: Quota.of(each) for name, each in _part(found, "quota").items() if isinstance(each, dict)},
         )
+
+    @property
+    def disk(self) -> Quota | None:
+        return self.quota.get("disk")
+
+    @property
+    def cpu(self) -> Quota | None:
+        return self.quota.get("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +98,15 @@ class Info:
     entries: Mapping[str, Any]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Info:
-        return cls({name: each.get("value") if isinstance(each, dict) else each for name, each in document.items()})
+    def of(cls, document: Any) -> Info:
+        """Reads `GET /api/info`: each entry has a title and a value.
+
+        >>> info = Info.of({"kubernetes_max_memory_limit": {"title": "...", "value": "10Gi"}})
+        >>> info.get("kubernetes_max_memory_limit")
+        '10Gi'
+        """
+        entries = _document(document)
+        return cls({name: each.get("value") if isinstance(each, dict) else each for name, each in entries.items()})
 
     def get(self, name: str) -> Any:
         return self.entries.get(name)
@@ -117,7 +140,7 @@ class Progress:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Progress:
         def count(name: str) -> int:
-            return int((document.get(name) or {}).get("total") or 0)
+            return _whole(_part(document, name).get("total"))
 
         return cls(
             total=count("total"),
@@ -190,14 +213,16 @@ class Status:
     jobs: tuple[Job, ...] = ()
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Status:
+    def of(cls, document: Any) -> Status:
+        """Reads `GET /api/workflows/{w}/status`, whose `logs` are the jobs, as JSON in a text."""
+        found = _document(document)
         return cls(
-            name=str(document["name"]),
-            id=str(document["id"]),
-            state=_state(document["status"]),
-            progress=Progress.of(document.get("progress") or {}),
-            created=str(document.get("created") or ""),
-            jobs=_jobs(_inner(document.get("logs"))),
+            name=_text(found, "name"),
+            id=_text(found, "id"),
+            state=_state(found.get("status")),
+            progress=Progress.of(_part(found, "progress")),
+            created=str(found.get("created") or ""),
+            jobs=_jobs(_inner(found.get("logs"))),
         )
 
     @property
@@ -214,12 +239,13 @@ class Logs:
     jobs: tuple[Job, ...]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Logs:
-        inner = _inner(document.get("logs"))
+    def of(cls, document: Any) -> Logs:
+        """Reads `GET /api/workflows/{w}/logs`, where everything is JSON in a text."""
+        inner = _inner(_document(document).get("logs"))
         return cls(
             workflow=str(inner.get("workflow_logs") or ""),
             engine=str(inner.get("engine_specific") or ""),
-            jobs=_jobs(inner.get("job_logs") or {}),
+            jobs=_jobs(_part(inner, "job_logs")),
         )
 
 
@@ -234,37 +260,56 @@ class Listed:
     progress: Progress
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Listed:
+    def of(cls, document: Any) -> Listed:
+        """Reads an item of `GET /api/workflows`; its progress says only the times."""
+        found = _document(document)
         return cls(
-            name=str(document["name"]),
-            id=str(document["id"]),
-            state=_state(document["status"]),
-            created=str(document.get("created") or ""),
-            progress=Progress.of(document.get("progress") or {}),
+            name=_text(found, "name"),
+            id=_text(found, "id"),
+            state=_state(found.get("status")),
+            created=str(found.get("created") or ""),
+            progress=Progress.of(_part(found, "progress")),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file of a workspace: its path there, its size in bytes."""
+    """A file of a workspace: its path there, its size in bytes.
+
+    An empty directory looks like one in a list: only asking for it tells.
+    """
 
     path: str
     size: int
     modified: str = ""
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> File:
+    def of(cls, document: Any) -> File:
+        """Reads an item of `GET /api/workflows/{w}/workspace`, or of the disk usage, which puts a / before paths.
+
+        >>> File.of({"name": "/gen/gen.txt", "size": {"raw": 17}}).path
+        'gen/gen.txt'
+        """
+        found = _document(document)
         return cls(
-            path=str(document["name"]),
-            size=int((document.get("size") or {}).get("raw") or 0),
-            modified=str(document.get("last-modified") or ""),
+            path=str(found.get("name") or "").removeprefix("/"),
+            size=_whole(_part(found, "size").get("raw")),
+            modified=str(found.get("last-modified") or ""),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
+    """A secret of the user's: `kind` is `env` or `file`. Its value cannot be read back."""
+
     name: str
     kind: str
+
+    @classmethod
+    def of(cls, document: Any) -> Secret:
+        """Reads an item of `GET /api/secrets`."""
+        found = _document(document)
+        return cls(name=_text(found, "name"), kind=str(found.get("type") or ""))
 
 
 def _state(word: Any) -> State:
@@ -273,13 +318,38 @@ def _state(word: Any) -> State:
     raise RemoteError(f"the server says that the workflow is {word!r}, which is no state that REANA 0.9 has")
 
 
-def _inner(text: Any) -> dict[str, Any]:
-    """The JSON in a JSON string."""
-    with contextlib.suppress(ValueError, TypeError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
-    return {}
+def _document(answer: Any) -> Mapping[str, Any]:
+    if isinstance(answer, Mapping):
+        return answer
+    raise RemoteError(f"the server's answer is a {type(answer).__name__}, where an object was expected")
+
+
+def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part that may be missing, or null."""
+    found = document.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    found = document.get(name)
+    if isinstance(found, str) and found:
+        return found
+    raise RemoteError(f"the server's answer has no {name!r}")
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _inner(text: Any) -> Mapping[str, Any]:
+    """The JSON in a JSON string. Raises RemoteError."""
+    if not isinstance(text, str):
+        return text if isinstance(text, Mapping) else {}
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    return _document(found)
 
 
 def _jobs(document: Mapping[str, Any]) -> tuple[Job, ...]:
