@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recast_dm.cli import chosen, options, view
-from recast_dm.errors import RecastError, SpecError, ToolMissing
+from recast_dm.errors import RecastError, RemoteError, SpecError, ToolMissing
 
 if TYPE_CHECKING:
+    from recast_dm.backends.reana.values import Info
     from recast_dm.capsule.gates import Finding
 
 LITTLE = 5e9
@@ -75,7 +76,7 @@ def _findings(source: Path) -> tuple[Finding, ...]:
 
 
 def _machine(json: bool) -> None:
-    checks = [_python(), *_runtimes(), _cache(options.DEFAULTS.cache_dir)]
+    checks = [_python(), *_runtimes(), _cache(options.DEFAULTS.cache_dir), *_reana()]
     if json:
         view.document(_document(None, (), checks))
     else:
@@ -85,6 +86,8 @@ def _machine(json: bool) -> None:
                 view.out(f"  {each.name}: {line}")
     if not any(each.works for each in checks if each.name.startswith("runtime ")):
         raise typer.Exit(ToolMissing.exit_code)
+    if not all(each.works for each in checks if each.name.startswith("reana ")):
+        raise typer.Exit(RemoteError.exit_code)
 
 
 def _python() -> Check:
@@ -111,6 +114,34 @@ def _cache(directory: Path) -> Check:
     enough = free >= LITTLE
     hint = None if enough else "free some space, or name another place with RECAST_DM_CACHE_DIR"
     return Check("cache", enough, f"{free / 1e9:.0f} GB free for {directory}", hint)
+
+
+def _reana() -> Iterator[Check]:
+    """The REANA server that the environment names, where it names one: whether it answers, and whom it knows us as."""
+    if options.DEFAULTS.reana is None:
+        return
+    from recast_dm.cli import reana
+
+    try:
+        server = reana.connected()
+        answer = server.ping()
+        ways = f", capabilities: {', '.join(sorted(answer.capabilities))}" if answer.capabilities else ""
+        yield Check("reana server", True, reana.plain(f"{server.url} says {answer.message}{ways}"))
+        you = server.you()
+        yield Check("reana user", True, reana.plain(f"{you.email}, token {you.token_status}, REANA {you.version}"))
+        yield Check("reana site", True, reana.plain(_offer(server.info())))
+    except RecastError as error:
+        yield Check("reana connection", False, error.message, error.hint)
+
+
+def _offer(info: Info) -> str:
+    """What a site offers, in short: where jobs run, and how large and how long they may be."""
+    said = [f"runs on {', '.join(info.compute_backends) or 'what it does not say'}"]
+    memory, seconds = info.get("kubernetes_max_memory_limit"), info.get("maximum_kubernetes_jobs_timeout")
+    days = info.get("maximum_workspace_retention_period")
+    said += [f"memory up to {memory}"] if memory else []
+    said += [f"steps up to {seconds} s"] if seconds else []
+    return ", ".join([*said, f"workspaces kept {days} days" if days else "workspaces kept until they are deleted"])
 
 
 def _document(source: str | None, found: Sequence[Finding], checks: Sequence[Check]) -> dict[str, Any]:

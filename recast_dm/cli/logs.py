@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recast_dm.cli import chosen, options, view
+from recast_dm.cli import chosen, options, reana, view
 from recast_dm.errors import UsageError, storage_error
 
 if TYPE_CHECKING:
@@ -27,28 +27,38 @@ Step = Annotated[
     typer.Argument(metavar="[STEP]", help="Such as generate/0.", show_default="what failed, runs, or ended last"),
 ]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is said until the run ends.")]
+StepOption = Annotated[str | None, typer.Option("--step", metavar="STEP", help="The same as STEP.", show_default=False)]
 Attempt = Annotated[int | None, typer.Option(min=1, help="Which attempt at the step.", show_default="the last")]
 
 
 def logs(
     run: chosen.RunArgument = None,
     step: Step = None,
+    option: reana.WorkflowOption = None,
+    named: StepOption = None,
     follow: Follow = False,
     attempt: Attempt = None,
     json: options.Json = False,
 ) -> None:
-    """Print what steps said, also while they run.
+    """Print what steps said, also while they run: here, or at REANA.
 
     Without STEP: the one that failed, else those that run, else the last that ended.
 
     \b
     Examples:
-      recast-dm logs
       recast-dm logs build/runs/latest generate/0 --follow
+      recast-dm logs my-search-3fa94c1b.2 --step fit
     """
-    found, only = chosen.run_and_step(run, step)
     if json and follow:
         raise UsageError("--json is one document, and --follow does not end", hint="leave out one of them")
+    step = _step(step, named)
+    workflow = reana.distant(run, option)
+    if workflow is not None:
+        from recast_dm.cli import reana_logs
+
+        reana_logs.logs(workflow, str(run) if option and run else step, follow=follow, json=json)
+        return
+    found, only = chosen.run_and_step(run, step)
     if attempt is not None and only is None:
         raise UsageError("--attempt counts the attempts at one step", hint="name the step too")
     steps = (only,) if only is not None else _interesting(found)
@@ -60,6 +70,12 @@ def logs(
         _follow(found, only, attempt)
     else:
         _show(found, steps, attempt)
+
+
+def _step(word: str | None, option: str | None) -> str | None:
+    if word and option and word != option:
+        raise UsageError(f"both {word!r} and --step {option!r} name a step", hint="keep one of them")
+    return word or option
 
 
 def _interesting(run: Run) -> tuple[StepHistory, ...]:

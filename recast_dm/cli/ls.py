@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recast_dm.cli import chosen, options, view
+from recast_dm.cli import chosen, options, reana, view
 
 if TYPE_CHECKING:
     from recast_dm.engine.history import Run, StepHistory
@@ -18,18 +18,28 @@ Step = Annotated[str | None, typer.Argument(metavar="[STEP]", help="One step, su
 Where = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run directory, or a name below build/runs.")]
 
 
-def ls(run: Where = None, step: Step = None, json: options.Json = False) -> None:
-    """List the steps of a run and their files, or the runs there are.
+def ls(
+    run: Where = None,
+    step: Step = None,
+    option: reana.WorkflowOption = None,
+    at_reana: Annotated[bool, typer.Option("--reana", help="Your workflows at REANA; RUN is a name of them.")] = False,
+    json: options.Json = False,
+) -> None:
+    """List the steps of a run and their files, or the runs there are: here, or at REANA.
 
-    Without RUN, the runs below build/runs.
+    Without RUN, the runs below build/runs. Of a workflow at REANA, STEP is a path or pattern of its files.
 
     \b
     Examples:
-      recast-dm ls build/runs/latest
       recast-dm ls build/runs/latest generate/0 --json
+      recast-dm ls --reana
     """
     from recast_dm.engine import history
 
+    workflow = None if at_reana else reana.distant(run, option)
+    if at_reana or workflow is not None:
+        _at_reana(workflow, run, step, option, json)
+        return
     if run is None:
         runs = [history.read(directory) for directory in history.runs_in(options.RUNS)]
         _runs(runs, json)
@@ -44,6 +54,19 @@ def ls(run: Where = None, step: Step = None, json: options.Json = False) -> None
         view.out(view.table(rows, head=head) if rows else f"{found.directory} has no step yet")
     else:
         _one(found, *steps[0])
+
+
+def _at_reana(
+    workflow: reana.Meant | None, run: Path | None, pattern: str | None, named: str | None, json: bool
+) -> None:
+    """`named` is the workflow of -w: then the first word is no workflow, but the pattern."""
+    from recast_dm.cli import reana_ls
+
+    word = str(run) if run else None
+    if workflow is None:
+        reana_ls.workflows(word, json=json)
+    else:
+        reana_ls.files(workflow, pattern if named is None else word, json=json)
 
 
 def _runs(runs: list[Run], json: bool) -> None:

@@ -26,8 +26,10 @@ from recast_dm.cli import (
     contour,
     cp,
     curves,
+    delete,
     diff,
     doctor,
+    du,
     explain,
     export,
     flatten,
@@ -38,14 +40,19 @@ from recast_dm.cli import (
     ls,
     models,
     new,
+    open_,
     planes,
     plot,
+    quota,
     report,
     rerun,
     rescale,
+    restart,
     run,
     scan,
+    secrets,
     status,
+    stop,
     unpack,
     verify,
     view,
@@ -122,6 +129,13 @@ app.command("closure", rich_help_panel="Reinterpret")(closure.closure)
 app.command("planes", rich_help_panel="Reinterpret")(planes.planes)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
 app.command("gc", rich_help_panel="Setup")(gc.gc)
+app.command("stop", rich_help_panel="Run")(stop.stop)
+app.command("restart", rich_help_panel="Run")(restart.restart)
+app.command("delete", rich_help_panel="Run")(delete.delete)
+app.command("open", rich_help_panel="Run")(open_.open_)
+app.command("du", rich_help_panel="Run")(du.du)
+app.command("quota", rich_help_panel="Run")(quota.quota)
+app.add_typer(secrets.app, name="secrets", rich_help_panel="Run")
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
 app.add_typer(curves.app, name="curves", rich_help_panel="Reinterpret")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from recast_dm.cli import chosen, options, view
+import typer
+
+from recast_dm.cli import chosen, options, reana, view
+from recast_dm.errors import StepFailed
 
 if TYPE_CHECKING:
     from recast_dm.engine.events import How
@@ -13,15 +18,51 @@ if TYPE_CHECKING:
 HEAD = ("stage", "state", "done", "cached", "kept", "running", "failed", "elapsed")
 
 
-def status(run: chosen.RunArgument = None, json: options.Json = False) -> None:
-    """Say how far a run is, stage by stage, and what failed.
+INTERVAL = 1.0
+"""Seconds between two looks at a run here."""
+Watch = Annotated[bool, typer.Option("--watch", help="Go on until it has ended; exit code 1 where that is no success.")]
+
+
+def status(
+    run: chosen.RunArgument = None,
+    option: reana.WorkflowOption = None,
+    watch: Watch = False,
+    json: options.Json = False,
+) -> None:
+    """Say how far a run is, stage by stage, and what failed: here, or at REANA.
 
     \b
     Examples:
-      recast-dm status
       recast-dm status build/runs/latest --json
+      recast-dm status my-search-3fa94c1b.2 --watch
     """
-    found = chosen.run(run)
+    workflow = reana.meant(str(run), option) if run and option else reana.distant(run, option)
+    if workflow is not None:
+        from recast_dm.cli import reana_status
+
+        reana_status.status(workflow, watch=watch, json=json)
+        return
+    found = _watched(run) if watch else chosen.run(run)
+    _print(found, json)
+    if watch and found.state != "finished":
+        raise typer.Exit(StepFailed.exit_code)
+
+
+def _watched(word: Path | None) -> Run:
+    """Looks until no runner works in a run any more."""
+    said = ""
+    while True:
+        found = chosen.run(word)
+        line = f"{sum(step.state == 'finished' for step in found.steps)}/{len(found.steps)} steps"
+        if line != said:
+            view.say(f"{found.directory}: {found.state}, {line}")
+            said = line
+        if not found.locked:
+            return found
+        time.sleep(INTERVAL)
+
+
+def _print(found: Run, json: bool) -> None:
     if json:
         view.document(document(found))
         return

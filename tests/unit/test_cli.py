@@ -44,6 +44,8 @@ VERBS = (
     ["diff"],
     ["doctor"],
     ["gc"],
+    *([verb] for verb in ("stop", "restart", "delete", "open", "du", "quota")),
+    *(["secrets", verb] for verb in ("list", "add", "delete")),
 )
 SPECS = Path(__file__).parents[1] / "conformance/specs"
 HEAVY = ("docker", "pyhf", "matplotlib", "numpy", "jsonschema", "requests", "scipy", "rich.console", "hypothesis")
