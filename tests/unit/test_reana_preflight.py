@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from recast_dm.backends.reana import preflight
 from recast_dm.backends.reana.preflight import Offer, demands, findings
@@ -83,6 +84,17 @@ class TestFindings:
             "scan/fit wants the compute backend 'gpu', which the site does not have",
             "the workflow needs kerberos, and these secrets are not there: CERN_KEYTAB, CERN_USER",
         ]
+
+    @pytest.mark.parametrize("place", ["memory", "disk"])
+    def test_a_specification_that_lies_in_a_file_that_is_sent(self, place, tmp_path):
+        sent = yaml.safe_dump({"stages": [stage("fit", {"compute_backend": "gpu"})]}).encode()
+        (tmp_path / "workflow.yml").write_bytes(sent)
+        files = {"workflow/w.yml": sent if place == "memory" else tmp_path / "workflow.yml"}
+        named = {"workflow": {"type": "yadage", "file": "workflow/w.yml", "specification": None}}
+        assert messages(named, files=files) == [
+            "fit wants the compute backend 'gpu', which the site does not have",
+        ]
+        assert messages(named, files={}) == []
 
     def test_quotas(self, tmp_path):
         (tmp_path / "big").write_bytes(b"x" * 300)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import yaml
+
 from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.values import Info, Quota, You
 from recast_dm.errors import UsageError
@@ -62,8 +64,17 @@ def demands(
     """What a body of `create`, its files and its images ask for."""
     sizes = (len(each) if isinstance(each, bytes) else each.stat().st_size for each in (files or {}).values())
     workflow = specification.get("workflow") or {}
-    resources = {"the workflow": dict(workflow.get("resources") or {}), **dict(_resources(workflow))}
+    stages = _specification(workflow, files or {})
+    resources = {"the workflow": dict(workflow.get("resources") or {}), **dict(_resources(stages))}
     return Demands(resources=resources, size=sum(sizes), images=tuple(dict.fromkeys(images)))
+
+
+def _specification(workflow: Mapping[str, Any], files: Mapping[str, Path | bytes]) -> Any:
+    """The yadage specification: in the body itself, or else the file that the body names."""
+    if workflow.get("specification") is not None:
+        return workflow["specification"]
+    source = files.get(str(workflow.get("file")), b"")
+    return yaml.safe_load(source if isinstance(source, bytes) else source.read_bytes())
 
 
 def offer(reana: Reana) -> Offer:
