@@ -28,7 +28,8 @@ INPUTS = "/inputs"
 RAW = "compat: raw"
 _PLAIN = re.compile(r"[A-Za-z0-9_.:,+-]+(?:/[A-Za-z0-9_.:,+-]+)*/?|(?:/[A-Za-z0-9_.:,+-]+)+/?")
 _COMMAND = re.compile(r"\$[({]|`")
-_SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")
+SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")
+"""Words that mean the same inside and outside of a shell's quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def invocation(step: Step, places: Mapping[StepId, str]) -> Invocation:
     process, environment = step.spec.process, step.spec.environment
     assert isinstance(process, Command | Script)  # noqa: S101  # nothing else is started
     template = process.cmd if isinstance(process, Command) else process.script
-    words = {part: _words(step, part, places) for part in template.parts if isinstance(part, Field)}
+    words = {part: words_of(step, part, places) for part in template.parts if isinstance(part, Field)}
     raw = RAW in step.relaxations
     if isinstance(process, Script) and process.foreign and not raw:
         _demand_plain(step, process, words)
@@ -178,7 +179,7 @@ def start(step: Step, environment: DockerEnvironment, places: Mapping[StepId, st
     )
 
 
-def _words(step: Step, field: Field, places: Mapping[StepId, str]) -> tuple[str, ...]:
+def words_of(step: Step, field: Field, places: Mapping[StepId, str]) -> tuple[str, ...]:
     """The words of a placeholder: of a list, one for each element."""
     parameters = step.named()
     if field.name not in parameters:
@@ -227,7 +228,7 @@ def _render(template: Template, words: Mapping[Field, tuple[str, ...]], raw: boo
         if isinstance(part, str):
             rendered.append(part)
         else:
-            rendered.append(" ".join(words[part]) if raw else _quoted(part, words[part], env))
+            rendered.append(" ".join(words[part]) if raw else quoted(part, words[part], env))
     _demand_whole_documents(template, rendered)
     return "".join(rendered), env
 
@@ -248,7 +249,8 @@ def _demand_whole_documents(template: Template, rendered: Sequence[str]) -> None
             line, document = rest[-1], ""
 
 
-def _quoted(field: Field, words: tuple[str, ...], env: dict[str, str]) -> str:
+def quoted(field: Field, words: tuple[str, ...], env: dict[str, str]) -> str:
+    """The words of a placeholder as the shell has to read them; `env` takes those that stand in quotes already."""
     if field.quoting == "none":
         return " ".join(shlex.quote(word) for word in words)
     if field.quoting == "document":
@@ -269,7 +271,7 @@ def _variable(value: str, env: dict[str, str]) -> str:
 
 def _warnings(step: Step, words: Mapping[Field, tuple[str, ...]]) -> tuple[str, ...]:
     """Upstream would have split or evaluated these values; here they are passed as they are."""
-    odd = dict.fromkeys(field.name for field, given in words.items() if any(not _SAFE.fullmatch(w) for w in given))
+    odd = dict.fromkeys(field.name for field, given in words.items() if any(not SAFE.fullmatch(w) for w in given))
     return tuple(
         f"{step.id}: the parameter {name!r} holds characters that a shell would act on; it is passed literally "
         f"(upstream yadage would not; `{RAW}` under `steps.{step.id.names}` in recast.yml asks for that)"

@@ -1,0 +1,196 @@
+"""Stages whose files are here already: they are left out, and what the others take of them is sent along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recast_dm import store
+from recast_dm.backends import Work
+from recast_dm.engine import key, outcome, values
+from recast_dm.engine.cache import Entry
+from recast_dm.engine.publishers import Files
+from recast_dm.errors import RecastError
+from recast_dm.images.placed import Placed
+from recast_dm.model import INIT, DockerEnvironment, Image, Stage, Step, StepId, StepSpec, Value
+
+PLACE = "reused"
+"""The directory of a workspace with files that earlier runs made: `reused/<stage>/<index>/…`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reused:
+    """A workflow without the stages that are sent along, and what is sent in their place.
+
+    `parameters` are init parameters by their names, `files` what they name in the workspace.
+    """
+
+    document: Mapping[str, Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    steps: tuple[StepId, ...] = ()
+    stages: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A step whose files are here."""
+
+    step: Step
+    entry: Entry
+    published: Value
+
+
+def reused(
+    work: Work,
+    document: dict[str, Any],
+    steps: Sequence[Step],
+    placed: Mapping[str, Placed],
+    kept: Callable[[str], Entry | None],
+) -> Reused:
+    """Leaves out the stages of which every step is kept and whose outputs can be named. Not all of them."""
+    found = _kept(work, steps, placed, kept)
+    planned: dict[str, list[Step]] = {}
+    for step in steps:
+        planned.setdefault(step.id.stage, []).append(step)
+    whole = {
+        stage.name
+        for stage in work.workflow.stages
+        if isinstance(stage.body, StepSpec)
+        and planned.get(stage.name)
+        and all(step.id in found for step in planned[stage.name])
+    }
+    left_out = {name for name in whole if _can_be_named(name, work.workflow.stages, document, whole)}
+    if not left_out or len(left_out) == len(work.workflow.stages):
+        return Reused(document=document)
+    return _without(document, left_out, found)
+
+
+def _kept(
+    work: Work, steps: Sequence[Step], placed: Mapping[str, Placed], kept: Callable[[str], Entry | None]
+) -> dict[StepId, _Kept]:
+    """The steps that are kept, of those whose inputs are."""
+    trees: dict[StepId, str] = {INIT: store.init_tree(work.initdir).sha256 if work.initdir else store.Tree(()).sha256}
+    found: dict[StepId, _Kept] = {}
+    for step in steps:
+        if step.spec.init or not all(source in trees for source in step.sources()):
+            continue
+        try:
+            entry = kept(key.of(key.parts(step, _image(step, work, placed), trees)))
+            if entry is None:
+                continue
+            published = outcome.published(step, Files(entry.tree.names()), entry.place, entry.execution)
+        except RecastError:
+            continue
+        trees[step.id] = entry.tree.sha256
+        found[step.id] = _Kept(step, entry, published)
+    return found
+
+
+def _image(step: Step, work: Work, placed: Mapping[str, Placed]) -> Image | None:
+    environment = step.spec.environment
+    if not isinstance(environment, DockerEnvironment):
+        return None
+    known = placed.get(environment.reference)
+    return known.image if known else work.pinned.get(environment.reference)
+
+
+# --- what stands for an output ----------------------------------------------------------------------------------------
+
+
+def _can_be_named(name: str, stages: Sequence[Stage], document: Mapping[str, Any], whole: set[str]) -> bool:
+    """Whether every use of a stage, by those that stay, is a plain one: a dependency, or one output of its steps."""
+    for stage, each in zip(stages, document["stages"], strict=True):
+        if stage.name in whole:
+            continue
+        dependencies = each.get("dependencies", [])
+        listed = dependencies if isinstance(dependencies, list) else list(_strings(dependencies))
+        if any(name in str(word) and word != name for word in listed):
+            return False
+        for value in _selectors(each["scheduler"]):
+            if _names(value, name) and not _is_plain(value, name):
+                return False
+    return True
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    nested = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [word for each in nested for word in _strings(each)]
+
+
+def _selectors(value: Any) -> list[Any]:
+    """Every mapping below the parameters that selects outputs; other mentions of stages count as odd ones."""
+    if not isinstance(value, Mapping):
+        return [each for item in value for each in _selectors(item)] if isinstance(value, list) else []
+    if {"step", "stages", "steps"} & set(value) and "scheduler_type" not in value:
+        return [value]
+    return [each for item in value.values() for each in _selectors(item)]
+
+
+def _names(value: Mapping[str, Any], name: str) -> bool:
+    return any(name in str(value.get(word, "")) for word in ("step", "stages", "steps"))
+
+
+def _is_plain(value: Mapping[str, Any], name: str) -> bool:
+    words = {"step", "stages", "steps"} & set(value)
+    return len(words) == 1 and set(value) <= {*words, "output"} and "output" in value and value[words.pop()] == name
+
+
+def _without(document: dict[str, Any], left_out: set[str], found: Mapping[StepId, _Kept]) -> Reused:
+    document = deepcopy(document)
+    document["stages"] = [each for each in document["stages"] if each["name"] not in left_out]
+    sent = _Sent(found)
+    for each in document["stages"]:
+        dependencies = each.get("dependencies", [])
+        if isinstance(dependencies, list):
+            renamed = [INIT.stage if word in left_out else word for word in dependencies]
+            each["dependencies"] = list(dict.fromkeys(renamed))
+        each["scheduler"] = sent.renamed(each["scheduler"], left_out)
+    steps = tuple(step for step in found if step.stage in left_out)
+    return Reused(
+        document=document, parameters=sent.parameters, files=sent.files, steps=steps, stages=frozenset(left_out)
+    )
+
+
+@dataclass(slots=True)
+class _Sent:
+    """The init parameters that stand for outputs, as they are needed."""
+
+    found: Mapping[StepId, _Kept]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def renamed(self, value: Any, left_out: set[str]) -> Any:
+        """A part of a scheduler whose selectors of stages that are left out select init parameters."""
+        if isinstance(value, list):
+            return [self.renamed(item, left_out) for item in value]
+        if not isinstance(value, Mapping):
+            return value
+        name = (
+            next((value[word] for word in ("step", "stages", "steps") if value.get(word) in left_out), None)
+            if (all(isinstance(value.get(word, ""), str) for word in ("step", "stages", "steps")))
+            else None
+        )
+        if name is None:
+            return {key_: self.renamed(item, left_out) for key_, item in value.items()}
+        return {"step": INIT.stage, "output": self._parameter(name, value["output"], single="step" in value)}
+
+    def _parameter(self, stage: str, output: str, *, single: bool) -> str:
+        name = f"{PLACE}_{stage}_{output}"
+        steps = sorted(step for step in self.found if step.stage == stage)
+        outputs = [self._value(step, output) for step in steps]
+        self.parameters[name] = outputs[0] if single else outputs
+        return name
+
+    def _value(self, step: StepId, output: str) -> Any:
+        kept = self.found[step]
+        published = kept.published
+        value = published.get(output) if isinstance(published, Mapping) else None
+        for file in kept.entry.tree.files:
+            self.files[f"{PLACE}/{step}/{file.path}"] = kept.entry.place / file.path
+        return values.thaw(value, lambda path: path.render({d.step: f"{PLACE}/{d.step}" for d in path.dirs()}))
