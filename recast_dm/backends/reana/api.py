@@ -170,6 +170,7 @@ class Reana:
             try:
                 with temporary.open("xb") as file:
                     size = sum(_kept(file, piece) for piece in pieces)
+                store.fsync(temporary)
                 temporary.replace(target)
             finally:
                 temporary.unlink(missing_ok=True)

@@ -120,11 +120,15 @@ class Connection:
         self._next = 0.0
         self._lock = threading.Lock()
         self._in_header = False
-        refusing.redact_logs()
         _checked_token(server.token)
+        refusing.redact_logs(server.token)
 
     def __repr__(self) -> str:
         return f"Connection({self.url!r})"
+
+    def close(self) -> None:
+        """Ends the connections that are kept open for the next request."""
+        self._session.close()
 
     def json(
         self,
@@ -138,8 +142,8 @@ class Connection:
     ) -> Any:
         """The JSON of an answer. `body` is sent as JSON, None sends none.
 
-        `path` is quoted already; what is `anonymous` goes without the token. Raises Refused, Unsure (only where it is not `repeatable`), and
-        RemoteError when the server stays away.
+        `path` is quoted already; what is `anonymous` goes without the token. Raises Refused, Unsure (only where it is
+        not `repeatable`), and RemoteError when the server stays away.
         """
         content = None if body is None else Content.of(json.dumps(body).encode())
         kind = None if content is None else "application/json"

@@ -104,18 +104,29 @@ def redacted(text: str) -> str:
 
 
 class _Redacted(logging.Filter):
-    """urllib3 writes whole addresses down when it is asked to debug, and when a header is odd."""
+    """urllib3 writes whole addresses down when it is asked to debug, and headers that it cannot read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redacted(record.getMessage()), ()
+        record.msg, record.args = self._hidden(record.getMessage()), ()
         if record.exc_info:  # a traceback's last line is the error's text, which may be an address
-            record.exc_text, record.exc_info = redacted(str(record.exc_info[1])), None
+            record.exc_text, record.exc_info = self._hidden(str(record.exc_info[1])), None
         return True
 
+    def _hidden(self, text: str) -> str:
+        for token in self.tokens:
+            text = hidden(text, token)
+        return redacted(text)
 
-def redact_logs() -> None:
-    """From now on no record that urllib3 writes holds a token."""
+
+_REDACTED = _Redacted()
+
+
+def redact_logs(token: str) -> None:
+    """From now on no record that urllib3 writes holds the token."""
+    _REDACTED.tokens.add(token)
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "urllib3.response"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(each, _Redacted) for each in logger.filters):
-            logger.addFilter(_Redacted())
+        logging.getLogger(name).addFilter(_REDACTED)
