@@ -91,19 +91,13 @@ def delete(
       recast-dm secrets delete CERN_KEYTAB .keytab
       recast-dm secrets delete VOMSPROXY_FILE --json
     """
-    from recast_dm.backends.reana.connection import Refused
-
     server = reana.connected()
     absent = sorted(set(names) - {each.name for each in server.secrets()})
     if absent:
         raise UsageError(
             f"there is no secret {', '.join(absent)}; nothing was deleted", hint="`recast-dm secrets list` names them"
         )
-    try:
-        server.delete_secrets(names)
-    except Refused:  # an answer was lost, and the repetition finds nothing left
-        if set(names) & {each.name for each in server.secrets()}:
-            raise
+    server.delete_secrets(names)
     if json:
         view.document({"schema": "recast-dm/secrets-delete/1", "deleted": list(names)})
     else:
@@ -173,7 +167,7 @@ def _read(place: Path) -> bytes:
 
 def _kept(secrets: Secrets, *, overwrite: bool) -> None:
     """Sends them. Raises UsageError where one is there already."""
-    from recast_dm.backends.reana.connection import Refused
+    from recast_dm.backends.reana.connection import Unsure
 
     server = reana.connected()
     there = sorted(set(secrets) & {each.name for each in server.secrets()})
@@ -181,7 +175,6 @@ def _kept(secrets: Secrets, *, overwrite: bool) -> None:
         raise UsageError(f"already there: {', '.join(there)}; nothing was sent", hint="--overwrite replaces them")
     try:
         server.add_secrets(secrets, overwrite=overwrite)
-    except Refused as error:
-        # An answer was lost, and the repetition met what the first attempt had kept: none of them was there before.
-        if error.status != 409 or not set(secrets) <= {each.name for each in server.secrets()}:
+    except Unsure:  # none of them was there just now: if all are, that was us
+        if not set(secrets) <= {each.name for each in server.secrets()}:
             raise
