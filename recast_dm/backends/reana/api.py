@@ -68,8 +68,9 @@ class Reana:
 
     def create(self, name: str, specification: Mapping[str, Any], files: Mapping[str, Path | bytes]) -> Created:
         """A new run of that name, in the way that the server takes. Raises Unsure when the answer was lost."""
+        checked(name)
         wanted = creating.Wanted(specification=specification, files=files)
-        answer = creating.way(self.ping()).create(self._connection, checked(name), wanted)
+        answer = creating.way(self.ping()).create(self._connection, name, wanted)
         return _created(answer, "a workflow was created, and the server did not say which")
 
     def specification(self, w: str) -> Mapping[str, Any]:
