@@ -21,7 +21,8 @@ class Work:
 
     `pinned` are images by the name that the workflow uses; one that is not pinned is whatever its name means there.
     `layout` is an OCI layout that holds the pinned ones, for a runtime that lacks them.
-    `relaxations` and `policies` are by stage (`scan/fit`); `about` is what the run directory says of it.
+    `relaxations` and `policies` are by stage (`scan/fit`); `about` is what the run directory says of it; `results` are
+    the files that have to be there in the end, by their names (`limit/limit.json`).
     """
 
     workflow: Workflow
@@ -32,6 +33,7 @@ class Work:
     relaxations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
 
 
 def demand_hosts(workflow: Workflow, *, allowed: bool) -> None:

@@ -244,15 +244,12 @@ def read(directory: Path) -> Run:
 
 def workflow(directory: Path) -> Workflow | None:
     """The workflow that a run directory says it runs; None in one that was made before they said so."""
-    import yaml
-
-    from recast_dm.spec import text, yadage  # their parser is not needed otherwise
+    from recast_dm.spec import yadage  # its parser is not needed otherwise
 
     if not (directory / WORKFLOW).is_file():
         return None
     document = store.read_json(directory / WORKFLOW, WORKFLOW_SCHEMA)
-    root = text.parse(yaml.safe_dump(document["workflow"], sort_keys=False, allow_unicode=True), str(WORKFLOW))
-    return yadage.parse_workflow(root, raw_stages=frozenset(document["relaxations"]))
+    return yadage.read_flattened(document["workflow"], frozenset(document["relaxations"]), WORKFLOW)
 
 
 def journal(directory: Path) -> Iterator[dict[str, Any]]:

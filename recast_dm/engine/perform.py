@@ -182,7 +182,7 @@ class Worker:
             self._asked(step, str(instructions), attempt / "work", False)
         elif instructions is not None:  # nobody asks, which would tell them
             self._observer(events.Instructed(step.id, instructions, attempt / "work"))
-        return {**execution, "seconds": round(time.monotonic() - began, 3)}
+        return {"seconds": round(time.monotonic() - began, 3), **execution}
 
     def _started(self, prepared: Prepared, attempt: Path, policy: Policy) -> dict[str, Any]:
         step = prepared.step

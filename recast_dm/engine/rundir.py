@@ -8,6 +8,7 @@ DIR/.attempts/<stage>.<index>.<n>/{work,log}      what did not finish; and the l
 DIR/.attempts/.batch.<id>.tmp/                    steps that are being done together
 DIR/.events.jsonl           what happened, one line an event, of every start
 DIR/.lock                   held while a runner works here
+DIR/submission.json         what it is called at REANA, where it was submitted there
 
 A stage of a sub-workflow has the way to it as its name: `scan/1/fit`.
 """
@@ -36,9 +37,10 @@ RUN_SCHEMA = "recast-dm/run/1"
 STEP_SCHEMA = "recast-dm/step/1"
 WORKFLOW_SCHEMA = "recast-dm/workflow/1"
 WORKFLOW = ".workflow.json"
+SUBMISSION = "submission.json"
 INIT_FILES = ".init"
 """Init files that had to be unpacked or chosen lie here."""
-OURS = (".records", ".attempts", ".lock", ".events.jsonl", INIT_FILES, WORKFLOW)
+OURS = (".records", ".attempts", ".lock", ".events.jsonl", INIT_FILES, WORKFLOW, SUBMISSION)
 IDENTITY = ("analysis", "capsule", "model", "parameters", "initdata")
 """What of run.json must be the same when a run is resumed."""
 

@@ -138,6 +138,7 @@ class Starter:
             else None,
             "exit_code": outcome.exit_code,
             "cpu": self._cpu,
+            **({"seconds": round(outcome.seconds, 3)} if outcome.seconds is not None else {}),
         }
 
     def runtime(self, step: Step) -> Runtime:

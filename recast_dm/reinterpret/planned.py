@@ -66,6 +66,7 @@ def _work(subject: Subject, point: Point | None, initdata: Mapping[str, Any]) ->
             "initdata": dict(initdata),
             "reference": [rule.document() for rule in subject.rules()],
         },
+        results=subject.results,
     )
 
 

@@ -62,11 +62,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended. `reason` says more than the code where the runtime knows it."""
+    """How a job ended. `reason` says more than the code where the runtime knows it.
+
+    `seconds` is how long it took, where the runtime knows that better than whoever waited.
+    """
 
     exit_code: int
     container_id: str
     reason: Reason = ""
+    seconds: float | None = None
 
 
 Reason: TypeAlias = Literal["", "out of memory", "timeout", "killed", "removed while it ran"]

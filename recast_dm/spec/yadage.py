@@ -6,11 +6,14 @@ together. Every problem is found in one pass; `load` raises the first, `inspect`
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from recast_dm.model import Workflow
-from recast_dm.spec import names, refs
+from recast_dm.spec import names, refs, text
 from recast_dm.spec.problems import Problems
 from recast_dm.spec.stages import Reader, literal
 from recast_dm.spec.text import Node
@@ -33,6 +36,12 @@ def parse_workflow(root: Node, *, raw_stages: frozenset[str] = frozenset()) -> W
     problems.demand_none()
     assert workflow is not None  # noqa: S101  # there is one when there is no problem
     return workflow
+
+
+def read_flattened(document: Mapping[str, Any], raw_stages: frozenset[str], shown: str) -> Workflow:
+    """The workflow in a document that was kept (`Workflow.source`); `shown` is its name in errors. Raises SpecError."""
+    said = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return parse_workflow(text.parse(said, shown), raw_stages=raw_stages)
 
 
 def inspect(
