@@ -32,13 +32,15 @@ def logs(meant: reana.Meant, step: str | None, *, follow: bool, json: bool) -> N
 def _of_step(jobs: Iterable[Job], step: str | None) -> list[Job]:
     """The jobs of a step: by REANA's name for it, or by ours. Raises UsageError where it has none.
 
-    REANA calls a stage's only step `fit`, and one of several `fit_3`; we write `fit/0` and `fit/3`.
+    REANA calls a stage's only step `fit`, and one of several `fit_3`; we write `fit/0` and `fit/3`. Of a stage in a
+    sub-workflow it knows the last name alone: `scan/2/fit/0` is every `fit` there.
     """
     known = list(jobs)
     if step is None:
         return known
-    stage, _, number = step.rpartition("/")
-    wanted = {step} if not stage else {step, f"{stage}_{number}", *([stage] if number == "0" else [])}
+    way, _, number = step.rpartition("/")
+    stage = way.rpartition("/")[2]
+    wanted = {step, f"{stage}_{number}", *([stage] if number == "0" else [])} if way else {step}
     found = [job for job in known if job.step in wanted]
     if not found:
         names = ", ".join(dict.fromkeys(job.step for job in known)) or "none"

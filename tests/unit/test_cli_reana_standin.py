@@ -1,0 +1,183 @@
+"""The verbs of REANA against the stand-in, which executes what it is given: from the start of a workflow to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+from workbench import shell
+
+from recast_dm import schemas
+from recast_dm.backends.reana.api import Reana
+from recast_dm.cli import options, reana
+from recast_dm.runtimes.fake import FakeRuntime
+from tests.reana.engines import AtOnce
+from tests.reana.execution import Execution
+from tests.reana.standin import Site, Standin, await_end
+
+STAGE = {
+    "name": "echo",
+    "dependencies": ["init"],
+    "scheduler": {
+        "scheduler_type": "singlestep-stage",
+        "parameters": {"word": {"step": "init", "output": "word"}, "out": "{workdir}/out.txt"},
+        "step": {
+            "process": {
+                "process_type": "string-interpolated-cmd",
+                "cmd": "echo {word} > {out}; echo said {word}; exit 0",
+            },
+            "publisher": {"publisher_type": "interpolated-pub", "publish": {"out": "{out}"}},
+            "environment": {"environment_type": "docker-encapsulated", "image": "debian", "imagetag": "bookworm-slim"},
+        },
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(reana, "POLL", 0.02)
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def join(monkeypatch) -> Callable[[Standin], Standin]:
+    """Makes a stand-in the server of the command line."""
+
+    def joined(standin: Standin) -> Standin:
+        monkeypatch.setattr(options, "DEFAULTS", replace(options.DEFAULTS, reana=standin.server(), reana_workon=None))
+        monkeypatch.setattr(reana, "session", standin.session)
+        return standin
+
+    return joined
+
+
+@pytest.fixture
+def standin(tmp_path, join):
+    runtime = FakeRuntime({"debian:bookworm-slim": shell})
+    with Standin(tmp_path / "server", engine=Execution(runtime=runtime)) as found:
+        yield join(found)
+
+
+@pytest.fixture
+def cli(cli, here) -> Callable[..., tuple[int, str, str]]:
+    def run(*words: object) -> tuple[int, str, str]:
+        code, out, err = cli(*words)
+        assert "canary" not in out + err
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return run
+
+
+def created(standin: Standin, outputs: tuple[str, ...] = ("echo/out.txt",), command: str | None = None) -> str:
+    api = Reana(standin.connection())
+    stage: Any = json.loads(json.dumps(STAGE))
+    if command:
+        stage["scheduler"]["step"]["process"]["cmd"] = command
+    body = {
+        "version": "0.9.0",
+        "inputs": {"parameters": {"word": "hello"}},
+        "outputs": {"files": list(outputs)},
+        "workflow": {"type": "yadage", "file": "workflow.yml", "specification": None},
+    }
+    content = yaml.safe_dump({"stages": [stage]}).encode()
+    name = api.create("w", body, {"workflow.yml": content}).name
+    api.upload(name, "workflow.yml", content)
+    return name
+
+
+def started(standin: Standin, **how: Any) -> str:
+    name = created(standin, **how)
+    Reana(standin.connection()).start(name)
+    return name
+
+
+def document(cli, name: str, *words: object) -> Any:
+    code, out, _ = cli(*words, "--json")
+    found = json.loads(out)
+    assert schemas.problem(name, found) is None
+    return {**found, "code": code}
+
+
+class TestToItsEnd:
+    def test_a_success(self, cli, standin):
+        w = started(standin)
+        found = document(cli, "reana-status-1", "status", w, "--watch")
+        assert (found["code"], found["outcome"], found["steps"]["finished"]) == (0, "success", 1)
+        assert "said hello" in cli("logs", w, "echo/0")[1]
+        assert "echo/out.txt" in cli("ls", w)[1]
+        assert document(cli, "du-1", "du", w)["size"] > 0
+        assert cli("open", w)[1].startswith("https://reana.example.org/workflows/")
+
+    def test_a_step_that_fails(self, cli, standin):
+        w = started(standin, command="echo oh no; exit 3")
+        found = document(cli, "reana-status-1", "status", w, "--watch")
+        assert (found["code"], found["outcome"], found["steps"]["failed"]) == (1, "failure", 1)
+        assert "oh no" in cli("logs", w)[1]
+
+    def test_an_output_that_no_step_wrote(self, cli, standin):
+        w = started(standin, outputs=("echo/out.txt", "echo/plot.png"))
+        found = document(cli, "reana-status-1", "status", w, "--watch")
+        assert (found["code"], found["state"], found["outcome"]) == (1, "finished", "failure")
+        assert found["missing"] == ["echo/plot.png"]
+
+    def test_following(self, cli, standin):
+        w = started(standin)
+        code, out, _ = cli("logs", w, "--follow")
+        assert code == 0
+        assert out.count("said hello") == 1
+
+    def test_again(self, cli, standin):
+        w = started(standin)
+        await_end(standin, w)
+        assert cli("restart", w) == (0, f"{w}.1\n", "")
+        assert document(cli, "reana-status-1", "status", f"{w}.1", "--watch")["outcome"] == "success"
+
+
+class TestStopAndDelete:
+    def test_one_that_runs(self, tmp_path, join, cli):
+        with Standin(tmp_path / "server", engine=AtOnce(work=1e6)) as standin:
+            join(standin)
+            w = started(standin)
+            assert "running" in cli("status", w)[1]
+            code, _, err = cli("delete", w)
+            assert code == 6
+            assert f"{w} is running, and not deleted" in err
+            assert f"`recast-dm stop {w}` first" in err
+            assert cli("stop", w) == (0, f"{w} is stopped\n", "")
+            assert cli("stop", w)[0] == 0
+            assert cli("delete", w) == (0, f"{w} is deleted\n", "")
+            assert w not in cli("ls", "--reana")[1]
+
+    def test_what_was_never_started(self, cli, standin):
+        w = created(standin)
+        assert f"{w} does not run: it is created" in cli("stop", w)[2]
+        assert cli("delete", w, "--all-runs")[0] == 0
+        assert document(cli, "reana-workflows-1", "ls", "--reana")["workflows"] == []
+
+
+def test_quotas_and_secrets(tmp_path, join, cli, monkeypatch):
+    with Standin(tmp_path / "server", site=Site(disk_limit=10_000)) as standin:
+        join(standin)
+        (found,) = [q for q in document(cli, "quota-1", "quota")["quotas"] if q["resource"] == "disk"]
+        assert found["limit"] == 10_000
+        monkeypatch.setenv("CERN_USER", "ada")
+        assert cli("secrets", "add", "--env", "CERN_USER")[0] == 0
+        assert "CERN_USER" in cli("secrets", "list")[1]
+        assert cli("secrets", "add", "--env", "CERN_USER")[0] == 2
+        assert cli("secrets", "delete", "CERN_USER")[0] == 0
+        assert cli("secrets", "list")[1] == ""
+
+
+def test_a_site_that_limits_requests_is_waited_for(tmp_path, join, cli):
+    with Standin(tmp_path / "server", site=Site(rate=3)) as standin:
+        join(standin)
+        w = created(standin)
+        for _ in range(3):
+            assert cli("status", w)[0] == 0
