@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 
 from recast_dm.backends.tool_environment import ensure
+from tests.reana.wire import Handle, Request, Response
 
 TOP = Path(__file__).parents[2]
 LOCKS = TOP / "recast_dm" / "locks"
@@ -124,3 +125,38 @@ def _pattern(path: str) -> str:
     return "".join(
         ".+" if part == "{file_name}" else "[^/]+" if part.startswith("{") else re.escape(part) for part in parts
     )
+
+
+def checked(handle: Handle, problems: list[str]) -> Handle:
+    """A server whose every exchange is compared with the document; what is wrong is put into `problems`."""
+
+    def answered(request: Request) -> Response:
+        answer = handle(request)
+        query = {name: value for name, value in request.query.items() if not _undocumented(request, name)}
+        said = problem_of_request(request.method, request.path, query, _body(request))
+        if answer.status < 400 and said and not _is_empty_upload(request):
+            problems.append(said)
+        if answer.status not in (401, 429):
+            kind = answer.headers.get("Content-Type", "")
+            body = answer.document if kind == "application/json" else answer.body
+            said = problem_of_response(request.method, request.path, answer.status, body)
+            problems.extend([said] if said else [])
+        return answer
+
+    return answered
+
+
+def _undocumented(request: Request, name: str) -> bool:
+    """The official client sends the path of a file that it downloads in the query too."""
+    return name == "file_name" and request.method == "GET" and "/workspace/" in request.path
+
+
+def _is_empty_upload(request: Request) -> bool:
+    return request.method == "POST" and request.path.endswith("/workspace") and not request.body
+
+
+def _body(request: Request) -> Any:
+    if not request.body:
+        return None
+    raw = "application/json" not in request.headers.get("content-type", "")
+    return request.body if raw else json.loads(request.body)
