@@ -26,6 +26,8 @@ def contour(
     workdir: options.Workdir = None,
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
+    backend: options.BackendName = "local",
+    at_once: options.AtOnce = 8,
     no_cache: options.NoCache = False,
     retries: options.Retries = 0,
     timeout: options.Timeout = None,
@@ -59,6 +61,7 @@ def contour(
         capsule,
         execution.Opening(inputs_from=tuple(inputs_from or ())),
         execution.Settings(
+            backend=backend,
             runtime=runtime,
             jobs=jobs,
             cache=not no_cache,
@@ -68,6 +71,7 @@ def contour(
             keep_going=True,
             verify=verify,
             policy=Policy(retries=retries, timeout=timeout),
+            at_once=at_once,
         ),
         search,
     )

@@ -25,6 +25,7 @@ def rerun(
     workdir: options.Workdir = None,
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
+    backend: options.BackendName = "local",
     no_cache: options.NoCache = False,
     keep_going: options.KeepGoing = False,
     retries: options.Retries = 0,
@@ -53,6 +54,7 @@ def rerun(
         capsule,
         execution.Opening(inputs_from=tuple(inputs_from or ()), events=files),
         execution.Settings(
+            backend=backend,
             runtime=runtime,
             jobs=jobs,
             cache=not no_cache,

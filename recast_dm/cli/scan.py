@@ -36,6 +36,8 @@ def scan(
     workdir: options.Workdir = None,
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
+    backend: options.BackendName = "local",
+    at_once: options.AtOnce = 8,
     no_cache: options.NoCache = False,
     retries: options.Retries = 0,
     timeout: options.Timeout = None,
@@ -61,6 +63,7 @@ def scan(
         capsule,
         Opening(inputs_from=tuple(inputs_from or ())),
         Settings(
+            backend=backend,
             runtime=runtime,
             jobs=jobs,
             cache=not no_cache,
@@ -70,6 +73,7 @@ def scan(
             keep_going=True,
             verify=verify,
             policy=Policy(retries=retries, timeout=timeout),
+            at_once=at_once,
         ),
         scanning.Asked(
             grid=wanted,
