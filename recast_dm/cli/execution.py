@@ -40,6 +40,7 @@ class Settings:
     keep_going: bool = False
     verify: bool = False
     policy: Policy = field(default_factory=Policy)
+    at_once: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,23 @@ def execute(name: str, opening: Opening, settings: Settings, start: Start) -> No
             result = start(found.subject, found.backend, found.directory, observer)
     finally:
         options.link_latest(found.directory)
-    plots = limit.plots(result)
-    result.keep(plots)
-    if settings.json:
+    show(result, json=settings.json)
+
+
+def show(result: reinterpret.Result, *, json: bool) -> None:
+    """Keeps a result with its plots in the run directory, and prints it."""
+    plots = keep(result)
+    if json:
         view.document(result.document(plots))
     else:
         view.out(limit.table(result, plots))
+
+
+def keep(result: reinterpret.Result) -> tuple[Path, ...]:
+    """Keeps a result in the run directory; gives its plots."""
+    plots = limit.plots(result)
+    result.keep(plots)
+    return plots
 
 
 def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinterpret.Subject:
@@ -85,8 +97,14 @@ def open_subject(name: str, opening: Opening, init_files: Path | None) -> reinte
 def _backend(subject: reinterpret.Subject, settings: Settings) -> Backend:
     if settings.backend == "yadage":
         return _yadage(subject, settings)
+    if settings.backend == "reana":
+        from recast_dm.cli import cluster
+
+        return cluster.cluster(
+            cached=settings.cache, retries=settings.policy.retries or 0, points_at_once=settings.at_once
+        )
     if settings.backend != "local":
-        raise UsageError(f"there is no backend {settings.backend!r}", hint="known here: local, yadage")
+        raise UsageError(f"there is no backend {settings.backend!r}", hint="known here: local, yadage, reana")
     return local(runtime_for(subject.workflow, settings), settings)
 
 
@@ -95,7 +113,7 @@ def local(runtime: Runtime | None, settings: Settings) -> Backend:
     return Local(
         runtime=runtime,
         jobs=settings.jobs,
-        cache=_cache() if settings.cache else None,
+        cache=cache() if settings.cache else None,
         allow_host=settings.allow_host,
         keep_going=settings.keep_going,
         verify=settings.verify,
@@ -126,7 +144,7 @@ def runtime_for(workflow: Workflow, settings: Settings) -> Runtime | None:
     return runtimes.find(settings.runtime) if workflow.images() else None
 
 
-def _cache() -> StepCache | None:
+def cache() -> StepCache | None:
     """The cache of finished steps; none, with a warning, where it cannot be written: a run does not need it."""
     where = "RECAST_DM_CACHE_DIR names another place"
     place = options.cache(lambda why: view.say(f"warning: finished steps are not cached: {why} ({where})"))

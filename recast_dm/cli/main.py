@@ -29,6 +29,7 @@ from recast_dm.cli import (
     delete,
     diff,
     doctor,
+    download,
     du,
     explain,
     export,
@@ -53,6 +54,7 @@ from recast_dm.cli import (
     secrets,
     status,
     stop,
+    submit,
     unpack,
     verify,
     view,
@@ -129,6 +131,8 @@ app.command("closure", rich_help_panel="Reinterpret")(closure.closure)
 app.command("planes", rich_help_panel="Reinterpret")(planes.planes)
 app.command("doctor", rich_help_panel="Setup")(doctor.doctor)
 app.command("gc", rich_help_panel="Setup")(gc.gc)
+app.command("submit", rich_help_panel="Run")(submit.submit)
+app.command("download", rich_help_panel="Run")(download.download)
 app.command("stop", rich_help_panel="Run")(stop.stop)
 app.command("restart", rich_help_panel="Run")(restart.restart)
 app.command("delete", rich_help_panel="Run")(delete.delete)

@@ -44,7 +44,7 @@ VERBS = (
     ["diff"],
     ["doctor"],
     ["gc"],
-    *([verb] for verb in ("stop", "restart", "delete", "open", "du", "quota")),
+    *([verb] for verb in ("submit", "download", "stop", "restart", "delete", "open", "du", "quota")),
     *(["secrets", verb] for verb in ("list", "add", "delete")),
 )
 SPECS = Path(__file__).parents[1] / "conformance/specs"

@@ -1,0 +1,45 @@
+"""The REANA backend as the command line sets it up, and the words that say how."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from recast_dm import store
+from recast_dm.backends.reana.backend import Cluster
+from recast_dm.cli import execution, reana
+
+FROM = ".source.json"
+"""What a run directory says of where its subject came from: a path of this machine, which is sent nowhere."""
+SCHEMA = "recast-dm/submitted-from/1"
+
+
+def cluster(
+    *, name: str | None = None, again: bool = False, retries: int = 0, cached: bool = True, **more: Any
+) -> Cluster:
+    """The server that the environment names, with the cache of finished steps here."""
+    return Cluster(
+        reana=reana.connected(),
+        cache=execution.cache() if cached else None,
+        name=name,
+        again=again,
+        retries=retries,
+        **more,
+    )
+
+
+def remember(directory: Path, source: str, k_factor: str | None) -> None:
+    """Keeps in a run directory what `download` needs to read its result."""
+    place = Path(source)
+    document = {"schema": SCHEMA, "source": str(place.absolute() if place.exists() else source), "k_factor": k_factor}
+    store.write_atomic(directory / FROM, store.pretty(document))
+
+
+def remembered(directory: Path | None) -> tuple[str | None, str | None]:
+    """The source and the K-factor of a submission from a directory, where they are known."""
+    try:
+        document = json.loads((directory / FROM).read_text(encoding="utf-8")) if directory else {}
+        return document.get("source"), document.get("k_factor")
+    except (OSError, ValueError, AttributeError):
+        return None, None

@@ -1,0 +1,89 @@
+"""`recast-dm submit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recast_dm.cli import options, view
+
+if TYPE_CHECKING:
+    from recast_dm.backends.reana.submission import Submission
+
+
+def submit(
+    capsule: options.AnalysisArgument,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A signal model; left out, the capsule as it is.")
+    ] = None,
+    settings: options.ModelSettings = None,
+    benchmark: options.Benchmark = None,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option("--events", metavar="FILE", help="Events of --model events: LHE or HepMC3, plain or .gz; repeat."),
+    ] = None,
+    k_factor: options.KFactor = None,
+    parameters: options.Parameters = None,
+    inputs_from: options.InputsFrom = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", metavar="NAME", help="Its name there.", show_default="analysis and digests"),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="A new run, also where this was done there before.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, and fetch the result.")] = False,
+    workdir: options.Workdir = None,
+    no_cache: options.NoCache = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Submit a capsule to REANA, under a signal model or as it is. Repeated, it finds what was submitted.
+
+    It prints NAME.RUN, which `status`, `logs` and `download` take. With --wait, the result, as `rerun` does.
+
+    \b
+    Examples:
+      recast-dm submit my-search.capsule --model spin1-axial --set m_med=2000 --set m_dm=1
+      recast-dm submit my-search.capsule -p seed=7 --wait --json
+    """
+    from recast_dm.backends.reana import names
+    from recast_dm.cli import cluster, execution, progress
+    from recast_dm.engine.rundir import INIT_FILES
+    from recast_dm.errors import UsageError
+    from recast_dm.reinterpret import outside
+    from recast_dm.reinterpret.planned import planned
+    from recast_dm.reinterpret.rerun import executed
+
+    values = options.model_values(model, settings, benchmark) if model else {}
+    if model is None and (settings or benchmark or events):
+        raise UsageError("--set, --benchmark and --events are of a signal model", hint="name it: --model NAME")
+    overrides, chosen, files = options.yaml_values(parameters, "-p"), options.k_factor(k_factor), tuple(events or ())
+    if model is not None:
+        outside.demand(model, values, files)
+    backend = cluster.cluster(name=names.checked(name) if name else None, again=again, cached=not no_cache)
+    directory = options.run_directory(workdir)
+    opening = execution.Opening(inputs_from=tuple(inputs_from or ()), events=files)
+    subject = execution.open_subject(capsule, opening, directory / INIT_FILES)
+    plan = planned(subject, model, values, overrides)
+    try:
+        with progress.observer(quiet=quiet) as observer:
+            if wait:
+                result = executed(plan, backend, directory, observer, chosen)
+            else:
+                sent = backend.submit(plan.work, directory, observer, again=again)
+                cluster.remember(directory, capsule, k_factor)
+    finally:
+        options.link_latest(directory)
+    if wait:
+        execution.show(result, json=json)
+    else:
+        _show(sent, directory, json)
+
+
+def _show(sent: Submission, directory: Path, json: bool) -> None:
+    if json:
+        view.document({**sent.document(), "run_dir": str(directory)})
+    else:
+        view.out(sent.workflow)
+        view.say(f"recast-dm status {directory} --watch; then recast-dm download {directory}")
