@@ -337,6 +337,50 @@ def test_odd_answer_is_our_error(call, answer):
     assert isinstance(answer, dict), "an answer that is no object was taken for one"
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda r: r.start("w"),
+        lambda r: r.start("w", restart=True),
+        lambda r: r.create("w", {"workflow": {}}, {}),
+        lambda r: r.move("w", "a", "b"),
+        lambda r: r.add_secrets({"S": ("env", b"x")}),
+        lambda r: r.open_session("w"),
+        lambda r: r.close_session("w"),
+    ],
+)
+@pytest.mark.parametrize("lost", [Answer(502), Answer(cut=3), Answer(500)])
+def test_what_may_not_happen_twice_is_sent_once(call, lost):
+    def reply(asked: Asked) -> Answer:
+        return said(200, {"message": "OK"}) if asked.path == "/api/ping" else lost
+
+    with Loopback(reply) as server, pytest.raises(Unsure):
+        call(client(server))
+    assert len([asked for asked in server.asked if asked.path != "/api/ping"]) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda r: r.status("w"),
+        lambda r: r.upload("w", "a", b"x"),
+        lambda r: r.read("w", "a"),
+        lambda r: r.remove("w", "a"),
+        lambda r: r.add_secrets({"S": ("env", b"x")}, overwrite=True),
+        lambda r: r.delete_secrets(["S"]),
+        lambda r: r.stop("w"),
+        lambda r: r.delete("w"),
+        lambda r: r.prune("w"),
+    ],
+)
+def test_what_may_happen_twice_is_sent_again(call):
+    answer = {"name": "w.1", "id": "i", "status": "running", "deleted": {}}
+    with Loopback(Answer(502), Answer(cut=3), said(200, answer)) as server:
+        call(client(server))
+    assert len({(asked.method, asked.target, asked.body) for asked in server.asked}) == 1
+    assert len(server.asked) == 3
+
+
 def test_stop_whose_first_answer_was_lost_has_stopped_it():
     lost, no = Answer(502), said(409, {"message": "Workflow w is not running."})
     stopped = said(200, {"name": "w.1", "id": "i", "status": "stopped"})

@@ -19,7 +19,7 @@ from recast_dm.backends.reana.connection import Connection, NotAFile, Refused, U
 from recast_dm.backends.reana.sources import Content
 from recast_dm.config import ReanaServer
 from recast_dm.errors import IntegrityError, RecastError, RemoteError, StorageError, UsageError
-from tests.loopback import Answer, Loopback, said
+from tests.loopback import Answer, Asked, Loopback, said
 
 CANARY = "canary/T0ken+of=REANA"
 FORMS = (CANARY, quote(CANARY), quote(CANARY, safe=""))
@@ -306,6 +306,23 @@ def test_rate_is_kept_by_all_threads_together():
         for thread in threads:
             thread.join()
     assert sorted(clock.slept) == pytest.approx([n / 10 for n in range(1, 8)])
+
+
+def test_many_threads_keep_their_connections(caplog):
+    def slow(_: Asked) -> Answer:
+        gate.wait(5)
+        return said(200, {})
+
+    gate = threading.Barrier(24)
+    with Loopback(slow) as server:
+        connection = connected(server.url)
+        threads = [threading.Thread(target=connection.json, args=("GET", "/api/info")) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(server.asked) == 24
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 # --- what is fetched -------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from recast_dm import __version__
 from recast_dm.backends.reana import refusing
@@ -39,6 +40,8 @@ LONGEST_WAIT = 30.0
 LONGEST_PAUSE = 300.0
 RATE = 15.0
 """Requests a second at most, of all threads together: REANA refuses more than 20."""
+AT_ONCE = 64
+"""Connections that are kept open, of all threads together."""
 CHUNK = 256 * 1024
 LARGEST = 256 * 1024 * 1024
 """Bytes of an answer that is JSON: the logs of thousands of jobs stay below it."""
@@ -111,10 +114,10 @@ class Connection:
     ) -> None:
         self.url = _checked(server.url)
         self._server = server
-        self._session = session or requests.Session()
+        self._session = session or _session()
         self._session.headers["User-Agent"] = f"recast-dm/{__version__}"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._attempts = attempts
         self._space = 1.0 / rate
         self._next = 0.0
@@ -188,7 +191,7 @@ class Connection:
             if done.status == BROKEN and attempt >= BROKEN_ATTEMPTS:
                 break
             if attempt < self._attempts:
-                self._clock.sleep(_pause(attempt, done.wait))
+                self.clock.sleep(_pause(attempt, done.wait))
         raise _given_up(self.url, asked, done, attempt)
 
     def _attempt(self, asked: _Request, attempt: int) -> Any:
@@ -252,11 +255,19 @@ class Connection:
     def _paced(self) -> None:
         """Waits until the next request may go."""
         with self._lock:
-            now = self._clock.now()
+            now = self.clock.now()
             begin = max(now, self._next)
             self._next = begin + self._space
         if begin > now:
-            self._clock.sleep(begin - now)
+            self.clock.sleep(begin - now)
+
+
+def _session() -> requests.Session:
+    """One that keeps a connection for each of many threads: urllib3 warns of every one that it throws away."""
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE))
+    return session
 
 
 class _Cut(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,7 +55,7 @@ class Quota:
             limit=_whole(limit.get("raw")) or None,
             shown=str(usage.get("human_readable", "")),
             shown_limit=str(limit.get("human_readable", "")),
-            health=document.get("health"),
+            health=str(document["health"]) if document.get("health") else None,
         )
 
     @property
@@ -113,7 +114,8 @@ class Info:
 
     @property
     def compute_backends(self) -> tuple[str, ...]:
-        return tuple(self.get("compute_backends") or ())
+        found = self.get("compute_backends")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +149,10 @@ class Progress:
             finished=count("finished"),
             running=count("running"),
             failed=count("failed"),
-            started=document.get("run_started_at"),
-            ended=document.get("run_finished_at"),
-            stopped=document.get("run_stopped_at"),
-            step=document.get("current_step_name"),
+            started=_or_none(document.get("run_started_at")),
+            ended=_or_none(document.get("run_finished_at")),
+            stopped=_or_none(document.get("run_stopped_at")),
+            step=_or_none(document.get("current_step_name")),
         )
 
 
@@ -179,8 +181,8 @@ class Job:
             image=str(document.get("docker_img") or ""),
             backend=str(document.get("compute_backend") or ""),
             backend_id=str(document.get("backend_job_id") or ""),
-            started=document.get("started_at"),
-            finished=document.get("finished_at"),
+            started=_or_none(document.get("started_at")),
+            finished=_or_none(document.get("finished_at")),
             log=str(document.get("logs") or ""),
         )
 
@@ -337,8 +339,12 @@ def _text(document: Mapping[str, Any], name: str) -> str:
     raise RemoteError(f"the server's answer has no {name!r}")
 
 
+def _or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
 def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 def _inner(text: Any) -> Mapping[str, Any]:
