@@ -16,6 +16,7 @@ from recast_dm.backends.reana import workspace
 from recast_dm.backends.reana.api import Reana
 from recast_dm.errors import IntegrityError, RecastError, RemoteError, StorageError
 from tests.loopback import Answer, Loopback, said
+from tests.reana import standin as standing
 from tests.reana.standin import Standin
 from tests.reana.wire import Request, Response
 
@@ -230,6 +231,31 @@ def test_file_that_is_not_here_is_refused_before_anything_is_sent(site, tmp_path
     with pytest.raises(StorageError, match="nosuch"):
         workspace.send(site.reana, site.w, {"a": b"x", "b": tmp_path / "nosuch"})
     assert not site.asked
+
+
+def test_later_server_takes_the_workflow_as_a_bundle_and_the_token_in_a_header(tmp_path):
+    """0.95: what came with the bundle lies there already, and the rest is sent after it."""
+    standin = Standin(tmp_path / "site", site=standing.Site(version="0.95.0", bundles=True, bearer=True))
+    asked: list[Request] = []
+
+    def handle(request: Request) -> Response:
+        asked.append(request)
+        return standin.handle(request)
+
+    reana = Reana(standin.connection(handle, clock=Still()))
+    body = {
+        **SPECIFICATION,
+        "inputs": {"files": ["inputs/x"]},
+        "workflow": {"type": "yadage", "file": "workflow/w.yml"},
+    }
+    files: dict[str, Path | bytes] = {"workflow/w.yml": b"stages: []", "workflow/s.yml": b"{}", "inputs/x": b"data"}
+    w = reana.create("w", body, files).name
+    assert store.tree_of(standin.find(w).workspace).names() == {"reana.yaml", "workflow/w.yml", "workflow/s.yml"}
+    workspace.send(reana, w, files)
+    tree = workspace.fetch(reana, w, tmp_path / "run", lambda path: path in files)
+    assert {path: (tmp_path / "run" / path).read_bytes() for path in tree.names()} == files
+    assert [request.path for request in asked if "access_token" in request.query] == ["/api/workflows"]
+    standin.close()
 
 
 # --- back ------------------------------------------------------------------------------------------------------------
