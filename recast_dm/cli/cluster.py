@@ -25,6 +25,7 @@ def cluster(
         name=name,
         again=again,
         retries=retries,
+        poll=reana.POLL,
         **more,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from recast_dm.cli import options, reana, view
 from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
+    from recast_dm.backends import Work
     from recast_dm.backends.reana.api import Reana
     from recast_dm.backends.reana.finding import Found
     from recast_dm.engine.execute import Finished
@@ -93,6 +95,7 @@ def _run(
     backend = cluster.cluster(cached=cached)
     with progress.observer(quiet=quiet) as observer:
         found = finding.find(backend.reana, meant.name, directory / ".attempts" / "reana")
+        found = replace(found, work=_as_submitted(found.work, directory))
         plan = _planned(capsule or source, found)
         work = plan.work if plan else found.work
         finished = backend.fetch(work, directory, observer, found.sent, found.status)
@@ -108,6 +111,19 @@ def _run(
         view.document(_document(found, finished, result))
     else:
         execution.show(result, json=False)
+
+
+def _as_submitted(work: Work, directory: Path) -> Work:
+    """The work, with what its run directory says that it is about, where there is one.
+
+    Points that ask for the same work are one workflow there, whose note is about the first of them.
+    """
+    from recast_dm.engine import history
+
+    about = history.read(directory).about if (directory / "run.json").is_file() else {}
+    if about.get("initdata") != work.about.get("initdata"):
+        return work
+    return replace(work, about={name: about.get(name, value) for name, value in work.about.items()})
 
 
 def _planned(source: str | None, found: Found) -> Planned | None:
