@@ -42,10 +42,16 @@ def _said(step: Step, publisher: FromYamlPublisher, files: Files, place: Path, e
         )
     document = text.read(place / publisher.yamlfile, f"{step.id}/{publisher.yamlfile}").plain()
     if isinstance(step.spec.environment, DockerEnvironment):
-        places = {place: source for source, place in command.in_container(step).items()}
+        places = _seen(command.in_container(step), execution.get("reana", {}).get("places", {}))
     else:
         places = {place: StepId.parse(source) for source, place in execution.get("places", {}).items()}
     return values.map_texts(values.freeze(document), lambda word: values.placed(word, places))
+
+
+def _seen(inside: Mapping[StepId, str], there: Mapping[str, str]) -> dict[str, StepId]:
+    """Where a command saw directories: in a container, or where that was to be seen at a server."""
+    places = {place: source for source, place in inside.items()}
+    return places | {there[place]: source for place, source in places.items() if place in there}
 
 
 def failure(step: Step, job: Job, outcome: Outcome) -> StepFailed:

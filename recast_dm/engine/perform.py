@@ -100,7 +100,7 @@ class Worker:
         return self._recorded(prepared, tree, _as_seen_by(prepared.step, twin.execution), "run")
 
     def _cached(self, prepared: Prepared) -> Record | None:
-        if prepared.image is None or self._tools.cache is None:
+        if prepared.image is None or self._tools.cache is None or self._tools.afresh(prepared.step.id):
             return None  # what the host did is good for this run only
         entry = self._tools.cache.get(prepared.key)
         if entry is None:

@@ -28,7 +28,10 @@ _NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What steps are performed with. `containers` and `host` are None where the workflow needs or may use none."""
+    """What steps are performed with. `containers` and `host` are None where the workflow needs or may use none.
+
+    `afresh` tells the steps that are not to be taken from the cache, though what they make goes into it.
+    """
 
     containers: Runtime | None
     host: Runtime | None
@@ -36,6 +39,7 @@ class Tools:
     observer: events.Observer
     ask: Ask | None = None
     verify: bool = False
+    afresh: Callable[[StepId], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ class Starter:
             else None,
             "exit_code": outcome.exit_code,
             "cpu": self._cpu,
-            **({"seconds": round(outcome.seconds, 3)} if outcome.seconds is not None else {}),
+            **outcome.elsewhere,
         }
 
     def runtime(self, step: Step) -> Runtime:

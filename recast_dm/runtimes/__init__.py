@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from recast_dm.errors import ToolMissing, UsageError
 from recast_dm.model import Image
@@ -64,13 +64,13 @@ class Job:
 class Outcome:
     """How a job ended. `reason` says more than the code where the runtime knows it.
 
-    `seconds` is how long it took, where the runtime knows that better than whoever waited.
+    `elsewhere` is what its record says otherwise, where somebody else did the work: when, how long, by what.
     """
 
     exit_code: int
     container_id: str
     reason: Reason = ""
-    seconds: float | None = None
+    elsewhere: Mapping[str, Any] = field(default_factory=dict)
 
 
 Reason: TypeAlias = Literal["", "out of memory", "timeout", "killed", "removed while it ran"]

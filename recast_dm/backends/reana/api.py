@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from recast_dm import store
 from recast_dm.backends.reana import creating
-from recast_dm.backends.reana.connection import Connection, Refused, Unsure
+from recast_dm.backends.reana.connection import Clock, Connection, NotAFile, Refused, Unsure
 from recast_dm.backends.reana.names import checked, split
 from recast_dm.backends.reana.sources import Content
 from recast_dm.backends.reana.values import (
@@ -42,6 +43,11 @@ class Reana:
     @property
     def url(self) -> str:
         return self._connection.url
+
+    @property
+    def clock(self) -> Clock:
+        """What waiting is measured by."""
+        return self._connection.clock
 
     # --- the server --------------------------------------------------------------------------------------------------
 
@@ -154,7 +160,7 @@ class Reana:
     # --- its workspace -----------------------------------------------------------------------------------------------
 
     def files(self, w: str, pattern: str | None = None) -> Iterator[File]:
-        """The files of a workspace; `pattern` is one of shell wildcards, or a path."""
+        """The files of a workspace; `pattern` is one of shell wildcards, or a directory."""
         query = {} if pattern is None else {"file_name": pattern}
         for item in self._pages(_of(w, "workspace"), query):
             yield File.of(item)
@@ -196,10 +202,16 @@ class Reana:
         return bytes(got)
 
     def _got(self, w: str, path: str, take: Callable[[Iterator[bytes]], int]) -> int:
-        return self._connection.fetch(f"{_of(w, 'workspace')}/{quote(inside(path))}", {"file_name": path}, take)
+        asked = literal(inside(path))
+        try:
+            return self._connection.fetch(f"{_of(w, 'workspace')}/{quote(asked)}", {"file_name": asked}, take)
+        except Refused as error:
+            if "symlink" not in error.message:
+                raise
+        raise NotAFile(f"{path} of {w} is a link, which REANA follows nowhere", hint="steps have to write files")
 
     def remove(self, w: str, pattern: str) -> tuple[str, ...]:
-        """Deletes files of a workspace, by path or shell wildcards; gives their paths."""
+        """Deletes files of a workspace, by shell wildcards (`literal` makes one of a path); gives their paths."""
         found = self._connection.json("DELETE", f"{_of(w, 'workspace')}/{quote(inside(pattern), safe='')}")
         return tuple(_field(found, "deleted"))
 
@@ -269,6 +281,15 @@ def inside(path: str) -> str:
     if not path.isprintable() or "\\" in path or any(part in {"", ".", ".."} for part in parts):
         raise IntegrityError(f"{path!r} is no path of a file inside a workspace")
     return path
+
+
+def literal(path: str) -> str:
+    """The pattern that means just this file: REANA takes every path for shell wildcards.
+
+    >>> literal("gen/a[1]*.txt")
+    'gen/a[[]1][*].txt'
+    """
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
 def _kept(file: BinaryIO, piece: bytes) -> int:

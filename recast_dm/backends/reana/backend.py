@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from recast_dm import store
 from recast_dm.backends import Work
 from recast_dm.backends.reana import judge, names, note, preflight, submission
 from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.connection import Clock, SystemClock
-from recast_dm.backends.reana.fetched import Fetched
+from recast_dm.backends.reana.fetched import Fetched, Left
 from recast_dm.backends.reana.following import Following
 from recast_dm.backends.reana.submission import Submission
 from recast_dm.backends.reana.translate import Translated, translate
@@ -24,7 +25,7 @@ from recast_dm.engine.rundir import RunDirectory
 from recast_dm.engine.starting import Tools
 from recast_dm.errors import Interrupted, StepFailed
 from recast_dm.images.placed import Placed
-from recast_dm.model import Image, Policy
+from recast_dm.model import Image, StepId
 
 POLL = 15.0
 """Seconds between two looks: REANA's engine itself looks no more often."""
@@ -61,14 +62,16 @@ class Cluster:
     def execute(self, work: Work, *, directory: Path, observer: events.Observer) -> Finished:
         """Submits the work, waits for it, and fetches it into `directory`.
 
-        Repeated, it goes on where it was. Raises StepFailed, RemoteError, SpecError (REANA cannot run it so),
-        Interrupted on a KeyboardInterrupt: the workflow goes on there.
+        Repeated, it goes on where it was; what is fetched and whole is not asked for again. Raises StepFailed,
+        RemoteError, SpecError (REANA cannot run it so), Interrupted on a KeyboardInterrupt: the workflow goes on there.
         """
         for attempt in range(self.retries + 1):
-            sent = self.submit(work, directory, observer, again=self.again and not attempt)
+            again = self.again and not attempt
+            sent = self.submit(work, directory, observer, again=again)
             try:
-                status = self._waited(sent, work, observer)
-                return self.fetch(work, directory, observer, sent, status)
+                if sent.state == "fetched" and (finished := self._kept_here(work, directory, observer, sent)):
+                    return finished
+                return self.fetch(work, directory, observer, sent, self._waited(sent, work, observer))
             except StepFailed as error:
                 sent.failed(directory)
                 if attempt == self.retries:
@@ -86,18 +89,21 @@ class Cluster:
     def submit(self, work: Work, directory: Path, observer: events.Observer, *, again: bool = False) -> Submission:
         """Sends the work, and does not wait. Repeated from the same directory, it finds what was sent."""
         placed = self.placed({name: work.pinned[name] for name in work.workflow.images() if name in work.pinned})
-        translated = translate(work, images=placed, results=work.results, kept=self._kept)
+        digest = note.digest(work, note.images(work, placed))
         with RunDirectory(directory) as rundir:
             rundir.identify({**work.about, "runtime": "reana", "started": now()})
             rundir.keep_workflow(work.workflow, work.relaxations)
-            earlier = submission.read(directory)
+            earlier = submission.mine(self.reana, directory, digest)
+            if earlier is not None and earlier.state == "fetched" and not again:
+                return earlier
+            translated = translate(work, images=placed, results=work.results, kept=self._kept)
             if earlier is None or earlier.state == "failed" or again:
                 self._demand(translated)
                 for text in translated.notes:
                     observer(events.Warned(text))
             return submission.submit(
                 self.reana,
-                self.name or self._name(work, translated),
+                self.name or _name(work, digest),
                 translated,
                 note.note(work, translated, placed),
                 directory,
@@ -109,18 +115,73 @@ class Cluster:
         self, work: Work, directory: Path, observer: events.Observer, sent: Submission, status: Status
     ) -> Finished:
         """Takes what an ended workflow left into the run directory. Raises StepFailed where it did not succeed."""
-        there = {file.path for file in self.reana.files(sent.workflow)}
+        if status.state == "deleted":
+            raise StepFailed(
+                f"{sent.workflow} was deleted at {self.reana.url}, and its files with it",
+                hint="the same command begins a new run",
+            )
+        left = self._left(sent, status)
         outputs = [path for path in work.results.values() if path.partition("/")[0] not in _stages(sent.reused)]
-        verdict = judge.judge(status, outputs, there)
+        verdict = judge.judge(status, outputs, {file.path for file in left.files})
         if verdict.why and verdict.success:
             observer(events.Warned(f"{sent.workflow}: {verdict.why}"))
-        finished = taken(self.reana, sent.workflow, work, directory, observer, status, cache=self.cache, jobs=self.jobs)
+        finished = self._taken(left, work, directory, observer)
         if not verdict.success:
             raise StepFailed(
                 f"{sent.workflow} did not succeed: {verdict.why or verdict.outcome}",
                 hint=f"`recast-dm logs {sent.workflow}` shows what it said",
             )
+        sent.fetched(directory)
         return finished
+
+    def _kept_here(self, work: Work, directory: Path, observer: events.Observer, sent: Submission) -> Finished | None:
+        """The run that was fetched before, if all of it is still here; the server is not asked."""
+        left = Left(w=sent.workflow, id=sent.id, version="", jobs=(), files=())
+        try:
+            return self._taken(left, work, directory, observer)
+        except StepFailed:
+            observer(events.Noted(f"what was fetched of {sent.workflow} is not whole any more: it is fetched again"))
+            return None
+
+    def _left(self, sent: Submission, status: Status) -> Left:
+        logs = {job.id: job for job in self.reana.logs(sent.id).jobs}
+        return Left(
+            w=sent.workflow,
+            id=sent.id,
+            version=self.reana.you().version,
+            jobs=[logs.get(job.id, job) for job in status.jobs] or list(logs.values()),
+            files=tuple(self.reana.files(sent.id)),
+            reused=frozenset(map(StepId.parse, sent.reused)),
+            complete=status.state == "finished" or judge.all_done(status.progress),
+        )
+
+    def _taken(self, left: Left, work: Work, directory: Path, observer: events.Observer) -> Finished:
+        """A run directory of ours: each step with its record. What REANA made is fetched, also where the cache has it:
+        the records and `diff` are to speak of that.
+        """
+        fetched = Fetched(
+            reana=self.reana,
+            left=left,
+            workflow=work.workflow,
+            into=directory / ".attempts" / "reana" / left.id,
+            then=observer,
+        )
+        request = Request(
+            workflow=work.workflow,
+            initdata=work.initdata,
+            initdir=work.initdir,
+            images=note.images(work, {}),
+            relaxations=work.relaxations,
+            about=work.about,
+        )
+        tools = Tools(
+            containers=fetched,
+            host=None,
+            cache=self.cache,
+            observer=fetched,
+            afresh=lambda step: step not in left.reused,
+        )
+        return execute(request, directory=directory, tools=tools, jobs=self.jobs, keep_going=True)
 
     def _waited(self, sent: Submission, work: Work, observer: events.Observer) -> Status:
         """The status of the workflow once it has ended."""
@@ -139,48 +200,12 @@ class Cluster:
         references = (translated.images or {}).values()
         preflight.demand(self.reana, translated.specification, translated.files, references, self.reachable)
 
-    def _name(self, work: Work, translated: Translated) -> str:
-        capsule = str(work.about.get("capsule") or translated.digest)
-        return names.workflow_name(str(work.about.get("analysis") or "workflow"), capsule, translated.digest)
 
-
-def taken(
-    reana: Reana,
-    w: str,
-    work: Work,
-    directory: Path,
-    observer: events.Observer,
-    status: Status,
-    *,
-    cache: StepCache | None,
-    jobs: int = 2,
-) -> Finished:
-    """The files of a workflow as a run directory of ours: each step with its record, made there or reused."""
-    logs = {job.id: job for job in reana.logs(w).jobs}
-    done = [logs.get(job.id, job) for job in status.jobs] or list(logs.values())
-    fetched = Fetched(
-        reana=reana,
-        w=w,
-        version=reana.you().version,
-        workflow=work.workflow,
-        jobs=done,
-        into=directory / ".attempts" / "reana",
-        then=observer,
-    )
-    request = Request(
-        workflow=work.workflow,
-        initdata=work.initdata,
-        initdir=work.initdir,
-        images=work.pinned,
-        relaxations=work.relaxations,
-        policies={},
-        policy=Policy(),
-        about=work.about,
-    )
-    tools = Tools(containers=fetched, host=None, cache=cache, observer=fetched)
-    return execute(request, directory=directory, tools=tools, jobs=jobs, keep_going=True)
+def _name(work: Work, digest: str) -> str:
+    """What the work is called there, wherever it is submitted from."""
+    subject = str(work.about.get("capsule") or store.digest(work.workflow.source))
+    return names.workflow_name(str(work.about.get("analysis") or "workflow"), subject, digest)
 
 
 def _stages(steps: Sequence[str]) -> frozenset[str]:
-    return frozenset(step.partition("/")[0] for step in steps)
-
+    return frozenset(step.rpartition("/")[0] for step in steps)

@@ -1,7 +1,6 @@
 """What a workflow left in its workspace at REANA, as a runtime: a step's files are fetched where others would be made.
 
-So our engine expands the workflow, checks outputs, writes records and fills the cache as it does for any run. REANA's
-yadage lays a step's files below a directory of its stage: `limit/`, or `generate_3/` where the stage is scattered.
+So our engine expands the workflow, checks outputs, writes records and fills the cache as it does for any run.
 """
 
 from __future__ import annotations
@@ -11,51 +10,48 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from recast_dm.backends.reana import workspace
+from recast_dm.backends.reana import places, workspace
 from recast_dm.backends.reana.api import Reana
+from recast_dm.backends.reana.values import File, moment
 from recast_dm.backends.reana.values import Job as Distant
-from recast_dm.engine import events
-from recast_dm.model import Image, StepId, SubWorkflow, Workflow
+from recast_dm.engine import command, events
+from recast_dm.model import Image, StepId, Workflow
 from recast_dm.runtimes import About, Job, Outcome
 
-_WORDS = ("finished", "succeeded")
+_DONE = ("finished", "succeeded")
 NOT_DONE = 1
 """The exit code of a step that REANA did not finish; which one its command had, REANA does not say."""
 
 
-def directory(workflow: Workflow, step: StepId) -> str:
-    """Where REANA keeps a step's files, below the workspace.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What is known of a run that has ended: `w` is its `name.run`, `id` its id; `files` are those of its workspace.
 
-    >>> from recast_dm.model import Location
-    >>> stage = Stage(name="fit", dependencies=(), parameters={}, body=SubWorkflow(Workflow(()), Location("", 1)),
-    ...               where=Location("", 1))
-    >>> directory(Workflow((stage,)), StepId("fit", 0))
-    'fit'
+    `reused` are the steps whose files were sent along. `complete`: it says itself that every step was done, so that a
+    step of which REANA has forgotten the job was done, too.
     """
-    parts = [*step.stage.split("/"), str(step.index)]
-    found = []
-    for name, index in zip(parts[::2], parts[1::2], strict=True):
-        stage = workflow.stage(name)
-        single = stage.scatter is None and stage.jq is None
-        found.append(name if single else f"{name}_{index}")
-        if isinstance(stage.body, SubWorkflow):
-            workflow = stage.body.workflow
-    return "/".join(found)
+
+    w: str
+    id: str
+    version: str
+    jobs: Sequence[Distant]
+    files: Sequence[File]
+    reused: frozenset[StepId] = frozenset()
+    complete: bool = False
 
 
 @dataclass(slots=True)
 class Fetched:
-    """A runtime that starts nothing. `jobs` are what REANA says of the steps; `into` is a copy of the workspace.
+    """A runtime that starts nothing: it fetches what is `left`. `into` is a copy of parts of the workspace.
 
-    `server` and `name` say in records who did the work. As an observer it learns which step a job is, and passes on.
+    As an observer it learns which step a job is, and passes on.
     """
 
     reana: Reana
-    w: str
-    version: str
+    left: Left
     workflow: Workflow
-    jobs: Sequence[Distant]
     into: Path
     then: events.Observer
     _steps: dict[Path, StepId] = field(default_factory=dict)
@@ -68,7 +64,7 @@ class Fetched:
         self.then(event)
 
     def about(self) -> About:
-        return About("reana", self.version, (f"REANA's own containers at {self.reana.url}, with a network",))
+        return About("reana", self.left.version, (f"REANA's own containers at {self.reana.url}, with a network",))
 
     def image(self, reference: str) -> Image | None:  # noqa: ARG002  # the seam's signature: nothing is started here
         return None
@@ -80,36 +76,63 @@ class Fetched:
         """Fetches the files of a step that REANA finished; else gives what REANA says of it as its failure."""
         with self._lock:
             step = self._steps[job.log]
-        place = directory(self.workflow, step)
-        done = job_of(self.jobs, place)
+        along = step in self.left.reused
+        place = places.sent(step) if along else places.directory(self.workflow, step)
+        done = None if along else places.job_of(self.left.jobs, place)
+        self._log(job, step, done, line)
+        if not along and not self._was_done(done):
+            return Outcome(NOT_DONE, done.id if done else self.left.w)
+        self._fetch(place, job.workdir)
+        return Outcome(0, done.id if done else self.left.w, elsewhere=self._record(job, place, done))
+
+    def _was_done(self, done: Distant | None) -> bool:
+        return done.status in _DONE if done is not None else self.left.complete
+
+    def _log(self, job: Job, step: StepId, done: Distant | None, line: Callable[[str], None]) -> None:
         said = done.log if done else ""
-        job.log.write_text(said or f"{self.w}: REANA keeps no log of {step}\n", encoding="utf-8", errors="replace")
+        none = f"{self.left.w}: REANA keeps no log of {step}\n"
+        job.log.write_text(said or none, encoding="utf-8", errors="replace")
         for text in said.splitlines()[-1:]:
             line(text)
-        if done is not None and done.status not in _WORDS:
-            return Outcome(NOT_DONE, done.id, seconds=done.seconds)
-        workspace.fetch(self.reana, self.w, self.into, lambda path: path.startswith(f"{place}/"))
-        moved = _moved(self.into / place, job.workdir)
-        if done is None and not moved:
-            return Outcome(NOT_DONE, self.w)
-        return Outcome(0, done.id if done else self.w, seconds=done.seconds if done else None)
+
+    def _fetch(self, place: str, target: Path) -> None:
+        """Brings a step's files to its work directory; a step may have left none."""
+        found = [file for file in self.left.files if places.output(file.path, place)]
+        workspace.fetch(self.reana, self.left.id, self.into, listed=found)
+        _move(self.into / place, target)
+
+    def _record(self, job: Job, place: str, done: Distant | None) -> dict[str, Any]:
+        """What the record says of who did the work. Of its processor and user, REANA says nothing."""
+        said: dict[str, Any] = {"server": self.reana.url, "workflow": self.left.w, "id": self.left.id}
+        found: dict[str, Any] = {"user": None, "limits": None, "cpu": {}, "seconds": 0.0}
+        if done is not None:
+            said |= {"job": done.id, "backend": done.backend, "backend_job": done.backend_id, "image": done.image}
+            said |= {"command": done.command}
+            begun = moment(done.started)
+            found |= {"seconds": round(done.seconds, 3), **({"started": begun.isoformat()} if begun else {})}
+        seen = self._seen(job, place)
+        return {**found, "reana": {**said, **({"places": seen} if seen else {})}}
+
+    def _seen(self, job: Job, place: str) -> dict[str, str]:
+        """Where the command saw, there, what it sees here at `/workdir` and `/inputs/<n>`."""
+        root = places.root(self.left.jobs, self.left.id)
+        if root is None:
+            return {}
+        run = job.workdir.parents[2]  # DIR/.attempts/<attempt>/work
+        found = {command.WORKDIR: f"{root}/{place}"}
+        for n, source in enumerate(job.inputs):
+            inside = source.is_relative_to(run) and not source.is_relative_to(run / ".attempts")
+            where = self._directory(StepId.parse(str(source.relative_to(run)))) if inside else "inputs"
+            found[f"/inputs/{n}"] = f"{root}/{where}"
+        return found
+
+    def _directory(self, step: StepId) -> str:
+        return places.sent(step) if step in self.left.reused else places.directory(self.workflow, step)
 
 
-def job_of(jobs: Sequence[Distant], place: str) -> Distant | None:
-    """The job of the step whose files lie at a place: by its name, and where several have it, by its command."""
-    name = place.rpartition("/")[2]
-    named = [job for job in jobs if job.step == name]
-    if len(named) > 1:
-        named = [job for job in named if f"/{place}/" in job.command] or named
-    return named[-1] if named else None
-
-
-def _moved(source: Path, target: Path) -> bool:
-    """Moves everything below a directory; whether there was one."""
-    if not source.is_dir():
-        return False
-    for path in source.iterdir():
-        path.rename(target / path.name)
-    shutil.rmtree(source, ignore_errors=True)
-    return True
-
+def _move(source: Path, target: Path) -> None:
+    """Moves everything below a directory, if there is one: a step may leave no file at all."""
+    if source.is_dir():
+        for path in source.iterdir():
+            path.rename(target / path.name)
+        shutil.rmtree(source, ignore_errors=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from recast_dm import store
 from recast_dm.backends import Work
-from recast_dm.backends.reana.fetched import directory
+from recast_dm.backends.reana.places import directory
 from recast_dm.backends.reana.values import Status
 from recast_dm.engine import events, expand
 from recast_dm.model import StepId

@@ -13,7 +13,7 @@ from typing import Any
 from recast_dm import schemas, store
 from recast_dm.backends import Work
 from recast_dm.backends.reana.translate import INPUTS, Translated
-from recast_dm.errors import IntegrityError
+from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.images.placed import Placed
 from recast_dm.model import Image
 from recast_dm.spec import yadage
@@ -22,18 +22,46 @@ FILE = "recast-dm/note.json"
 SCHEMA = "recast-dm/reana-note/1"
 
 
+def images(work: Work, placed: Mapping[str, Placed]) -> dict[str, Image]:
+    """The images that the workflow uses, by its names for them. Raises UsageError for one whose layers nobody knows."""
+    known = {**work.pinned, **{name: each.image for name, each in placed.items()}}
+    for name in work.workflow.images():
+        if name not in known:
+            raise UsageError(
+                f"the layers of the image {name} are not known, so nobody could tell later what was run there",
+                hint="`recast-dm capture` records them, and `recast-dm images push` brings the image to a registry",
+            )
+    return {name: known[name] for name in work.workflow.images()}
+
+
+def digest(work: Work, found: Mapping[str, Image]) -> str:
+    """Of the work: equal where the same is asked for, wherever images lie and whatever is at hand already."""
+    tree = store.init_tree(work.initdir).sha256 if work.initdir else None
+    return store.digest(
+        {
+            "workflow": work.workflow.source,
+            "relaxations": {stage: list(names) for stage, names in work.relaxations.items()},
+            "initdata": work.initdata,
+            "initdir": tree,
+            "images": {name: [list(image.diff_ids), image.platform] for name, image in found.items()},
+        }
+    )
+
+
 def note(work: Work, translated: Translated, placed: Mapping[str, Placed]) -> dict[str, Any]:
     """The document for some work; `placed` are the images by the names of the workflow."""
-    pinned = {**work.pinned, **{name: each.image for name, each in placed.items()}}
+    found = images(work, placed)
     return {
         "schema": SCHEMA,
-        "digest": translated.digest,
+        "digest": digest(work, found),
+        "sent": translated.digest,
         "about": dict(work.about),
         "workflow": dict(work.workflow.source),
         "initdata": dict(work.initdata),
         "initdir": work.initdir is not None,
+        "init": store.init_tree(work.initdir).document() if work.initdir else [],
         "relaxations": {stage: list(names) for stage, names in work.relaxations.items()},
-        "images": {name: image.document() for name, image in pinned.items()},
+        "images": {name: image.document() for name, image in found.items()},
         "results": dict(work.results),
         "reused": [str(step) for step in translated.reused],
     }
@@ -48,21 +76,46 @@ def checked(document: Any, where: str) -> Mapping[str, Any]:
     problem = schemas.problem("reana-note-1", document)
     if problem is not None:
         raise IntegrityError(
-            f"{FILE} of {where} is no note of ours: {problem}", hint="was it submitted by `recast-dm submit`?"
+            f"{FILE} of {where} is no note of ours: {problem[1]}", hint="was it submitted by `recast-dm submit`?"
         )
     found: Mapping[str, Any] = document
     return found
 
 
 def work_of(document: Mapping[str, Any], workspace: Path) -> Work:
-    """The work that a note is about; its init files lie in a copy of the workspace. Raises SpecError."""
+    """The work that a note is about; its init files lie in a copy of the workspace.
+
+    Raises IntegrityError where these, or anything else, are not what was submitted.
+    """
     relaxations = {stage: tuple(names) for stage, names in document["relaxations"].items()}
-    return Work(
+    initdir = workspace / INPUTS if document["initdir"] else None
+    if initdir is not None:
+        _restore(initdir, store.Tree.from_document(document["init"]))
+    work = Work(
         workflow=yadage.read_flattened(document["workflow"], frozenset(relaxations), FILE),
         initdata=document["initdata"],
-        initdir=workspace / INPUTS if document["initdir"] else None,
+        initdir=initdir,
         pinned={name: Image.from_document(each) for name, each in document["images"].items()},
         relaxations=relaxations,
         about=document["about"],
         results=document["results"],
     )
+    if digest(work, images(work, {})) != document["digest"]:
+        raise IntegrityError(f"{FILE} does not say what was submitted: it was changed, or is another version's")
+    return work
+
+
+def _restore(initdir: Path, tree: store.Tree) -> None:
+    """Init files as they were sent: REANA keeps no word of which may be executed. Raises IntegrityError."""
+    store.make_directory(initdir)
+    for file in tree.files:
+        place = initdir / file.path
+        if place.is_file():
+            place.chmod(0o755 if file.executable else 0o644)
+    found = store.init_tree(initdir)
+    if found.sha256 != tree.sha256:
+        odd = sorted({file.path for file in {*found.files} ^ {*tree.files}})
+        raise IntegrityError(
+            f"init files in the workspace are not those that were submitted: {', '.join(odd[:5])}",
+            hint="somebody has changed them there: what was computed may be of either",
+        )

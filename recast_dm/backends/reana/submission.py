@@ -1,38 +1,53 @@
 """Sending a workflow to REANA once, whatever goes wrong: killed clients, lost answers, and two clients at a time.
 
-`DIR/submission.json` says how far it has come. Names carry a digest of what is sent, and the workspace a note with the
-whole of it: so a run that an earlier try created is found again, from here or from another machine.
+REANA cannot be told "create this unless it is there". So what is about to happen is written down before
+(`DIR/submission.json`), and the server's list says afterwards what did happen. Names carry a digest of the work, and
+the workspace a note with the whole of it: a run that an earlier try created is found again, also from another machine.
+Of several runs of the same work that nobody has started, the one with the lowest number stays.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from recast_dm import store
+from recast_dm import schemas, store
 from recast_dm.backends.reana import names, note, workspace
 from recast_dm.backends.reana.api import Reana
+from recast_dm.backends.reana.connection import Clock
 from recast_dm.backends.reana.refusing import NotAFile, Refused, Unsure
 from recast_dm.backends.reana.translate import Translated
 from recast_dm.backends.reana.values import Listed
 from recast_dm.engine.rundir import SUBMISSION
-from recast_dm.errors import RemoteError, UsageError
+from recast_dm.errors import IntegrityError, RemoteError, UsageError
 
 SCHEMA = "recast-dm/submission/1"
-State: TypeAlias = Literal["created", "uploaded", "started", "failed"]
+State: TypeAlias = Literal["creating", "created", "uploaded", "started", "fetched", "failed"]
+"""How far it has come. `creating`: there is a workflow, or there is not; `failed`: it ended badly there."""
 TRIES = 4
 """How often something is tried again whose answer was lost and that turned out not to have happened."""
-_OVER = ("failed", "stopped", "deleted")
+QUIET = 30.0
+"""Seconds without a new file after which a run that somebody else created is taken for abandoned."""
+LOOK = 3.0
+"""Seconds between two looks at such a run, and after an answer was lost."""
+_BEGUN = ("queued", "pending", "running", "finished")
+"""States of a run that is as good as one that we start."""
+_GONE = (403, 404)
+"""What REANA answers about a workflow that is not there."""
 Told: TypeAlias = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A workflow at REANA: `workflow` is its `name.run`, `digest` that of what was sent."""
+    """A workflow at REANA: `workflow` is its `name.run`, empty (as its id) while it is being created.
+
+    `digest` is of the work, `sent` of everything that is sent; `before` are ids of runs of the name that are not meant.
+    """
 
     workflow: str
     id: str
@@ -40,6 +55,8 @@ class Submission:
     name: str
     state: State
     digest: str
+    sent: str = ""
+    before: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -52,6 +69,8 @@ class Submission:
             "name": self.name,
             "state": self.state,
             "digest": self.digest,
+            "sent": self.sent,
+            "before": list(self.before),
             "reused": list(self.reused),
             "notes": list(self.notes),
         }
@@ -65,6 +84,8 @@ class Submission:
             name=document["name"],
             state=document["state"],
             digest=document["digest"],
+            sent=document["sent"],
+            before=tuple(document["before"]),
             reused=tuple(document["reused"]),
             notes=tuple(document["notes"]),
         )
@@ -77,11 +98,35 @@ class Submission:
         """Remembers that it ended badly: the next submission from there begins a new run."""
         return replace(self, state="failed").keep(directory)
 
+    def fetched(self, directory: Path) -> Submission:
+        """Remembers that everything was fetched."""
+        return replace(self, state="fetched").keep(directory)
+
 
 def read(directory: Path) -> Submission | None:
     """What was submitted from a run directory. Raises IntegrityError when the file says something else."""
     path = directory / SUBMISSION
-    return Submission.of(store.read_json(path, SCHEMA)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    document = store.read_json(path, SCHEMA)
+    if problem := schemas.problem("submission-1", document):
+        raise IntegrityError(f"{path} does not say what was submitted: {problem[1]}", hint="choose another --workdir")
+    return Submission.of(document)
+
+
+def mine(reana: Reana, directory: Path, digest: str) -> Submission | None:
+    """What was submitted from a directory. Raises UsageError where that was other work, or to another server."""
+    found = read(directory)
+    if found is not None and found.server != reana.url:
+        raise UsageError(
+            f"{directory} was submitted to {found.server}, not to {reana.url}", hint="choose another --workdir"
+        )
+    if found is not None and found.digest != digest:
+        raise UsageError(
+            f"{directory} was submitted as {found.workflow or found.name}, which is other work",
+            hint="choose another --workdir; one is for one run",
+        )
+    return found
 
 
 def submit(
@@ -93,136 +138,221 @@ def submit(
     told: Told = lambda _: None,
     *,
     again: bool = False,
+    clock: Clock | None = None,
 ) -> Submission:
     """Has the workflow run at REANA, and says what it is called there. Repeated, it finds what an earlier call did.
 
-    `about` is the note; `again` begins a new run where one has ended well. Raises RemoteError.
+    `about` is the note. A run of the same work that is there and did not end badly is taken, whoever began it; `again`
+    begins a new one. The caller holds the lock of the directory. Raises UsageError, RemoteError.
     """
-    found = _here(reana, translated, directory, again)
-    if found is None:
-        listed = None if again else _there(reana, name, translated.digest)
-        found = _submission(reana, name, translated, listed or _created(reana, name, translated)).keep(directory)
-        told(f"{found.workflow} at {reana.url}")
-    if found.state == "created":
-        workspace.send(
-            reana,
-            found.workflow,
-            {**translated.files, note.FILE: note.content(about)},
-            lambda moved: told(f"sent {moved.done} of {moved.files} files: {moved.path}"),
-        )
-        found = replace(found, state="uploaded").keep(directory)
-    if found.state == "uploaded":
-        _start(reana, found.workflow)
-        found = replace(found, state="started").keep(directory)
-    return found
+    return _Submitting(reana, name, translated, about, directory, told, clock or reana.clock).submitted(again)
 
 
-def _submission(reana: Reana, name: str, translated: Translated, run: _Run) -> Submission:
-    return Submission(
-        workflow=run.name,
-        id=run.id,
-        server=reana.url,
-        name=name,
-        state="started" if run.began else "created",
-        digest=translated.digest,
-        reused=tuple(map(str, translated.reused)),
-        notes=translated.notes,
-    )
+@dataclass(slots=True)
+class _Submitting:
+    """One call of `submit`."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A run at the server, and whether it was ever started."""
-
+    reana: Reana
     name: str
-    id: str
-    began: bool = False
+    translated: Translated
+    about: Mapping[str, Any]
+    directory: Path
+    told: Told
+    clock: Clock
 
-
-def _here(reana: Reana, translated: Translated, directory: Path, again: bool) -> Submission | None:
-    """What was submitted from this directory and is still there. Raises UsageError for something else."""
-    found = read(directory)
-    if found is None or found.state == "failed" or (again and found.state == "started"):
-        return None
-    if found.server != reana.url:
-        raise UsageError(
-            f"{directory} was submitted to {found.server}, not to {reana.url}", hint="choose another --workdir"
+    def submitted(self, again: bool) -> Submission:
+        found = mine(self.reana, self.directory, self.about["digest"])
+        if found is not None and found.state in ("started", "fetched") and not again:
+            if found.state == "fetched" or self._state(found.id) != "deleted":
+                return found
+            found = replace(found, state="failed")
+        for _ in range(TRIES):
+            found = self._there(found, again)
+            if found.state == "started":
+                return found
+            self.told(f"{found.workflow} at {self.reana.url}")
+            started = self._started(found)
+            if started is not None:
+                return started
+            found, again = None, False  # it has vanished: another client may have removed it
+        raise RemoteError(
+            f"workflows called {self.name} vanish at {self.reana.url} as fast as they are created",
+            hint="does somebody else delete them? repeat the command later",
         )
-    if found.digest != translated.digest and found.state != "started":
-        return None  # nothing of it has run: what is meant now goes before
-    try:
-        return None if reana.status(found.workflow).state == "deleted" else found
-    except Refused as error:
-        if error.status in (403, 404):
+
+    def _there(self, found: Submission | None, again: bool) -> Submission:
+        """A run that is there: the one that was begun here, one of the same work, or a new one."""
+        if found is not None and found.state in ("created", "uploaded"):
+            if found.sent == self.translated.digest:
+                return found
+            self._remove(found.id)  # other files are at hand now than when it was created, and it never started
+            found = None
+        before: tuple[str, ...] = ()
+        if found is not None and found.state == "creating":
+            before = found.before
+        elif again or (found is not None and found.state == "failed"):
+            before = tuple(run.id for run in self._runs())
+        return self._alike(before) or self._created(before)
+
+    # --- what the server has already ---------------------------------------------------------------------------------
+
+    def _runs(self) -> list[Listed]:
+        """Every run of the name, the first one first."""
+        return sorted(self.reana.workflows(self.name), key=lambda run: names.run_order(run.name))
+
+    def _alike(self, before: tuple[str, ...], until: str | None = None) -> Submission | None:
+        """The first run of the same work, of those that are meant and come before the one `until`."""
+        for run in self._runs():
+            if run.id == until:
+                return None
+            if run.id in before:
+                continue
+            if run.state in _BEGUN and (said := self._said(run.id)) is not None:
+                return self._kept("started", run.name, run.id, before, said)
+            if run.state == "created" and self._asks_the_same(run.id) and (found := self._inherited(run, before)):
+                return found
+        return None
+
+    def _said(self, w: str) -> Mapping[str, Any] | None:
+        """The note of a run of the same work; None for another's."""
+        try:
+            document = json.loads(self.reana.read(w, note.FILE))
+        except (NotAFile, ValueError, RecursionError):
             return None
-        raise
-
-
-# --- what the server has already --------------------------------------------------------------------------------------
-
-
-def _there(reana: Reana, name: str, digest: str) -> _Run | None:
-    """The first run of that name with this content, or that has none yet: an earlier try created it."""
-    runs = sorted(reana.workflows(name), key=_number)
-    return next((_run(each) for each in runs if each.state not in _OVER and _is(reana, each, digest)), None)
-
-
-def _run(listed: Listed) -> _Run:
-    return _Run(listed.name, listed.id, listed.state != "created")
-
-
-def _number(listed: Listed) -> tuple[int, ...]:
-    return tuple(int(part) for part in names.split(listed.name)[1].split(".") if part.isdecimal())
-
-
-def _is(reana: Reana, listed: Listed, digest: str) -> bool:
-    """Whether a run holds what is to be sent. One that was only created holds nothing, and its name says what for."""
-    try:
-        document = json.loads(reana.read(listed.id, note.FILE))
-    except (NotAFile, ValueError):
-        return listed.state == "created"
-    except Refused as error:
-        if error.status == 404:
-            return listed.state == "created"
-        raise
-    return isinstance(document, dict) and document.get("digest") == digest
-
-
-def _created(reana: Reana, name: str, translated: Translated) -> _Run:
-    """A new run; of two that two clients created at once, the first."""
-    lost: Unsure | None = None
-    before = {each.id for each in reana.workflows(name)}
-    for _ in range(TRIES):
-        try:
-            reana.create(name, translated.specification, translated.files)
-        except Unsure as error:
-            lost = error
-        new = [each for each in reana.workflows(name) if each.id not in before and each.state not in _OVER]
-        runs = sorted((each for each in new if _is(reana, each, translated.digest)), key=_number)
-        if not runs:
-            continue
-        for surplus in (each for each in runs[1:] if each.state == "created"):
-            with contextlib.suppress(RemoteError):  # it was never started; whoever made it takes the first one, too
-                reana.delete(surplus.id)
-        return _run(runs[0])
-    raise lost or RemoteError(
-        f"{reana.url} created {name} and does not list it", hint="repeat the command; nothing was started"
-    )
-
-
-def _start(reana: Reana, w: str) -> None:
-    """Starts a workflow that may have been started already."""
-    trouble: RemoteError | None = None
-    for _ in range(TRIES):
-        try:
-            reana.start(w)
-            return
-        except Unsure as error:
-            trouble = error
         except Refused as error:
-            if error.status != 409:
-                raise
-            trouble = error
-        if reana.status(w).state != "created":
-            return
-    raise trouble or RemoteError(f"{w} was not started")
+            if error.status in _GONE:
+                return None
+            raise
+        same = isinstance(document, dict) and document.get("digest") == self.about["digest"]
+        return document if same else None
+
+    def _asks_the_same(self, w: str) -> bool:
+        """Whether a run was created for the same: it may have no files yet, but the server knows what it is given."""
+        try:
+            kept = self.reana.specification(w).get("specification") or {}
+        except Refused as error:
+            if error.status in _GONE:
+                return False
+            raise
+        return all(kept.get(part) == self.translated.specification.get(part) for part in ("inputs", "outputs"))
+
+    def _inherited(self, run: Listed, before: tuple[str, ...]) -> Submission | None:
+        """A run that was created for the same, perhaps by another client, who is left to fill it as long as it does.
+
+        Two that write the same file at once could leave half of it to a run that starts then. None where it vanishes.
+        """
+        quiet = QUIET * random.uniform(1.0, 1.5)  # noqa: S311  # two that wait must not both take over at once
+        seen, since = self._files(run.id), self.clock.now()
+        while True:
+            state = self._state(run.id)
+            if state in _BEGUN:
+                said = self._said(run.id)
+                return self._kept("started", run.name, run.id, before, said) if said is not None else None
+            if state != "created":
+                return None
+            if self.clock.now() - since >= quiet:
+                return self._kept("created", run.name, run.id, before)
+            self.clock.sleep(LOOK)
+            there = self._files(run.id)
+            if there != seen:
+                seen, since = there, self.clock.now()
+
+    def _files(self, w: str) -> frozenset[tuple[str, int, str]]:
+        try:
+            return frozenset((file.path, file.size, file.modified) for file in self.reana.files(w))
+        except Refused as error:
+            if error.status in _GONE:
+                return frozenset()
+            raise
+
+    def _state(self, w: str) -> str:
+        try:
+            return self.reana.status(w).state
+        except Refused as error:
+            if error.status in _GONE:
+                return "deleted"
+            raise
+
+    def _remove(self, w: str) -> None:
+        """Deletes a run that never started; one that did meanwhile stays."""
+        if self._state(w) == "created":
+            with contextlib.suppress(Refused):
+                self.reana.delete(w)
+
+    # --- a new one ---------------------------------------------------------------------------------------------------
+
+    def _created(self, before: tuple[str, ...]) -> Submission:
+        """A new run; of two that two clients created at once, the first."""
+        for _ in range(TRIES):
+            self._kept("creating", "", "", before)
+            try:
+                made = self.reana.create(self.name, self.translated.specification, self.translated.files)
+            except Unsure:
+                self.clock.sleep(LOOK)  # it may be on its way
+                if found := self._alike(before):
+                    return found
+                continue
+            found = self._kept("created", made.name, made.id, before)
+            first = self._alike(before, until=made.id)
+            if first is None:
+                return found
+            self._remove(made.id)
+            return first
+        raise RemoteError(
+            f"{self.reana.url} was asked {TRIES} times to create {self.name}, and no workflow is there",
+            hint="repeat the command later; nothing was started",
+        )
+
+    # --- files, and the start ----------------------------------------------------------------------------------------
+
+    def _started(self, found: Submission) -> Submission | None:
+        """A run that has its files and was started; None where it is no more."""
+        state = self._state(found.id)
+        if state == "deleted":
+            return None
+        if state == "created":
+            if found.state == "created":
+                self._send(found.id)
+                found = replace(found, state="uploaded").keep(self.directory)
+            self._start(found.id)
+        return replace(found, state="started").keep(self.directory)
+
+    def _send(self, w: str) -> None:
+        workspace.send(
+            self.reana,
+            w,
+            {**self.translated.files, note.FILE: note.content(self.about)},
+            lambda moved: self.told(f"sent {moved.done} of {moved.files} files: {moved.path}"),
+        )
+
+    def _start(self, w: str) -> None:
+        """Starts a run. Whether a start whose answer was lost took place, or somebody was faster, its state says."""
+        for attempt in range(TRIES):
+            try:
+                self.reana.start(w)
+                return
+            except (Unsure, Refused) as error:
+                if self._state(w) not in ("created", "deleted"):
+                    return
+                final = isinstance(error, Refused) and error.status not in (*_GONE, 409)
+                if final or attempt == TRIES - 1:
+                    raise
+                self.clock.sleep(LOOK)
+
+    def _kept(
+        self, state: State, workflow: str, identity: str, before: tuple[str, ...], said: Mapping[str, Any] | None = None
+    ) -> Submission:
+        """Writes down how far it is; `said` is the note of a run that is there already."""
+        reused = said.get("reused", ()) if said is not None else map(str, self.translated.reused)
+        return Submission(
+            workflow=workflow,
+            id=identity,
+            server=self.reana.url,
+            name=self.name,
+            state=state,
+            digest=self.about["digest"],
+            sent=said.get("sent", "") if said is not None else self.translated.digest,
+            before=before,
+            reused=tuple(reused),
+            notes=self.translated.notes,
+        ).keep(self.directory)

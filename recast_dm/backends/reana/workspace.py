@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import schemas, store
-from recast_dm.backends.reana.api import Reana, inside
+from recast_dm.backends.reana.api import Reana, inside, literal
 from recast_dm.backends.reana.connection import NotAFile
 from recast_dm.backends.reana.values import File, moment
 from recast_dm.errors import IntegrityError, RemoteError, storage_error
@@ -150,18 +150,26 @@ def everything(_: str) -> bool:
 
 
 def fetch(
-    reana: Reana, w: str, into: Path, wanted: Callable[[str], bool] = everything, told: Told = nobody
+    reana: Reana,
+    w: str,
+    into: Path,
+    wanted: Callable[[str], bool] = everything,
+    told: Told = nobody,
+    *,
+    listed: Iterable[File] | None = None,
 ) -> store.Tree:
     """Brings the wanted files of a workspace, by path there, to the same paths below `into`; gives what they are.
 
-    May be repeated: a file of the same size and time is not fetched again. REANA does not say which files may be
+    `listed` is the list of the files there, for whoever has it already. May be repeated: a file of the same size and
+    time is not fetched again. Links and empty directories do not come, and REANA does not say which files may be
     executed. Raises IntegrityError for a path that leads out of `into`, and for a size that is not the list's.
     """
-    listed = {inside(file.path): file for file in reana.files(w) if wanted(file.path)}
-    tally = _Tally({path: file.size for path, file in listed.items()}, told)
+    there = reana.files(w) if listed is None else listed
+    chosen = {inside(file.path): file for file in there if wanted(file.path)}
+    tally = _Tally({path: file.size for path, file in chosen.items()}, told)
     store.make_directory(into)
     found = []
-    for path, file in sorted(listed.items()):
+    for path, file in sorted(chosen.items()):
         target = _within(into, path)
         again = _is_here(target, file)
         if again or _fetched(reana, w, file, target):
@@ -193,7 +201,7 @@ def _is_here(target: Path, file: File) -> bool:
 
 
 def _fetched(reana: Reana, w: str, file: File, target: Path) -> bool:
-    """Whether there was a file to fetch: an empty directory is listed like one."""
+    """Whether there was a file to fetch: links and empty directories are listed like one."""
     try:
         size = reana.download(w, file.path, target)
     except NotAFile:
@@ -212,7 +220,7 @@ def _fetched(reana: Reana, w: str, file: File, target: Path) -> bool:
 
 def file_of(reana: Reana, w: str, path: str) -> File:
     """One file of a workspace. Raises RemoteError where it is missing."""
-    for file in reana.files(w, inside(path)):
+    for file in reana.files(w, literal(inside(path))):
         if file.path == path:
             return file
     raise RemoteError(f"{w} has no file {path}", hint="`recast-dm ls` shows those that it has")
