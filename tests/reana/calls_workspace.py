@@ -90,13 +90,12 @@ def upload(standin: Standin, request: Request, w: str) -> Response:
 def download(standin: Standin, _: Request, w: str, name: str) -> Response:
     run = standin.find(w)
     found = _matching(run, name)
-    place = _inside(run, name)
-    if place.is_file():
+    if len(found) == 1 and found[0].is_file() and not _inside(run, name).is_dir():
         headers = {
             "Content-Type": "application/octet-stream",
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": f'attachment; filename="{found[0].relative_to(run.workspace)}"',
         }
-        return Response(status=200, body=place.read_bytes(), headers=headers)
+        return Response(status=200, body=found[0].read_bytes(), headers=headers)
     if not found:
         raise Refusal(404, f"{name} does not exist.")
     when = datetime.fromtimestamp(standin.now(), UTC).strftime("%Y-%m-%d-%H%M%S")

@@ -38,7 +38,7 @@ def matching(workspace: Path, pattern: str | None) -> list[Path]:
     place = inside(workspace, pattern)
     if place.is_dir():
         return sorted(path for path in place.rglob("*"))
-    if place.is_file():
+    if place.is_file() and not set("*?[") & set(pattern):  # every path is a pattern, there
         return [place]
     wanted = pattern.lstrip("/")
     return [path for path in walk(workspace) if fnmatch.fnmatchcase(_relative(workspace, path), wanted)]

@@ -15,7 +15,7 @@ from recast_dm import schemas, store
 from recast_dm.backends.reana import workspace
 from recast_dm.backends.reana.api import Reana
 from recast_dm.errors import IntegrityError, RecastError, RemoteError, StorageError
-from tests.loopback import Answer, Loopback, said
+from tests.loopback import Answer, Asked, Loopback, said
 from tests.reana import standin as standing
 from tests.reana.standin import Standin
 from tests.reana.wire import Request, Response
@@ -60,7 +60,7 @@ class Site:
     def fetched(self) -> list[str]:
         got = [request.query["file_name"] for request in self.asked if "/workspace/" in request.path]
         self.asked.clear()
-        return got
+        return [each.replace("[[]", "[") for each in got]  # a path is sent as the pattern that means it
 
     def lies(self) -> dict[str, bytes]:
         found = {path: (self.place / path).read_bytes() for path in store.tree_of(self.place).names()}
@@ -336,6 +336,30 @@ def test_empty_directory_that_is_listed_like_a_file_is_none(tmp_path):
     with Loopback(listing, packed) as server:
         assert workspace.fetch(_of(server), "w", tmp_path / "run").files == ()
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+
+
+def test_link_that_a_step_left_does_not_come(tmp_path):
+    """REANA lists links like files, and opens none."""
+    listing = said(200, {"items": [{"name": name, "size": {"raw": 1}} for name in "ab"], "has_next": False})
+
+    def reply(asked: Asked) -> Answer:
+        if asked.path.endswith("/a"):
+            return said(500, {"message": "Opening symlink 'a' is not allowed"})
+        return listing if asked.path.endswith("/workspace") else Answer(body=b"1")
+
+    with Loopback(reply) as server:
+        assert workspace.fetch(_of(server), "w", tmp_path / "run").names() == {"b"}
+
+
+@pytest.mark.parametrize("name", ["a*", "a?", "a[bc]", "[a]", "a]", "{a,b}", "!a", "a b"])
+def test_name_that_is_a_pattern_means_one_file(site, tmp_path, name):
+    for each in (name, "ab", "ac"):
+        (site.place / each).write_bytes(each.encode())
+    tree = workspace.fetch(site.reana, site.w, tmp_path / "run")
+    assert {path: (tmp_path / "run" / path).read_bytes() for path in tree.names()} == {
+        each: each.encode() for each in (name, "ab", "ac")
+    }
+    assert workspace.file_of(site.reana, site.w, name).size == len(name)
 
 
 def test_half_a_file_never_has_its_name(site, ran, tmp_path):
