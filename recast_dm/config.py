@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -104,6 +105,19 @@ class Config:
 def _reana(env: Mapping[str, str]) -> ReanaServer | None:
     url, token = env.get("REANA_SERVER_URL"), env.get("REANA_ACCESS_TOKEN")
     return ReanaServer(url=url.strip(), token=token.strip()) if url and token else None
+
+
+def registry_login(host: str) -> str | None:
+    """What `docker login` has kept for a registry, as HTTP's basic authentication has it (base64 of NAME:PASSWORD).
+
+    Logins that docker keeps in a helper of the system are not looked at.
+    """
+    home = os.environ.get("DOCKER_CONFIG") or Path(os.environ.get("HOME") or "/") / ".docker"
+    try:
+        known = json.loads((Path(home) / "config.json").read_text(encoding="utf-8"))["auths"]
+        return next(str(known[name]["auth"]) for name in (host, f"https://{host}") if name in known)
+    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+        return None
 
 
 def run_directory(given: Path | None) -> Path:

@@ -9,6 +9,8 @@ from typing import Any
 from recast_dm import store
 from recast_dm.backends.reana.backend import Cluster
 from recast_dm.cli import execution, reana
+from recast_dm.errors import UsageError
+from recast_dm.images import push
 
 FROM = ".source.json"
 """What a run directory says of where its subject came from: a path of this machine, which is sent nowhere."""
@@ -16,11 +18,29 @@ SCHEMA = "recast-dm/submitted-from/1"
 
 
 def cluster(
-    *, name: str | None = None, again: bool = False, retries: int = 0, cached: bool = True, **more: Any
+    *,
+    registry: str | None = None,
+    layout: Path | None = None,
+    name: str | None = None,
+    again: bool = False,
+    retries: int = 0,
+    cached: bool = True,
+    **more: Any,
 ) -> Cluster:
-    """The server that the environment names, with the cache of finished steps here."""
+    """The server that the environment names, with the cache of finished steps here.
+
+    `registry` holds the images of `layout`. Raises UsageError where there is no layout that a registry could hold.
+    """
+
+    if registry is not None and layout is None:
+        raise UsageError(
+            "--registry is for a capsule, which brings its images", hint="`recast-dm capture` makes one of an analysis"
+        )
+    held = {} if registry is None or layout is None else push.placed(layout, registry)
     return Cluster(
         reana=reana.connected(),
+        placed=lambda images: {reference: held[reference] for reference in images if reference in held},
+        reachable=push.reachable,
         cache=execution.cache() if cached else None,
         name=name,
         again=again,

@@ -27,6 +27,7 @@ def contour(
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
     backend: options.BackendName = "local",
+    registry: options.RegistryName = None,
     at_once: options.AtOnce = 8,
     no_cache: options.NoCache = False,
     retries: options.Retries = 0,
@@ -62,6 +63,7 @@ def contour(
         execution.Opening(inputs_from=tuple(inputs_from or ())),
         execution.Settings(
             backend=backend,
+            registry=registry,
             runtime=runtime,
             jobs=jobs,
             cache=not no_cache,

@@ -41,6 +41,7 @@ class Settings:
     verify: bool = False
     policy: Policy = field(default_factory=Policy)
     at_once: int = 8
+    registry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,11 @@ def _backend(subject: reinterpret.Subject, settings: Settings) -> Backend:
         from recast_dm.cli import cluster
 
         return cluster.cluster(
-            cached=settings.cache, retries=settings.policy.retries or 0, points_at_once=settings.at_once
+            registry=settings.registry,
+            layout=subject.layout,
+            cached=settings.cache,
+            retries=settings.policy.retries or 0,
+            points_at_once=settings.at_once,
         )
     if settings.backend != "local":
         raise UsageError(f"there is no backend {settings.backend!r}", hint="known here: local, yadage, reana")

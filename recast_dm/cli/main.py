@@ -36,6 +36,7 @@ from recast_dm.cli import (
     flatten,
     gc,
     graph,
+    images,
     limits,
     logs,
     ls,
@@ -109,6 +110,7 @@ app.command("verify", rich_help_panel="Preserve")(verify.verify)
 app.command("unpack", rich_help_panel="Preserve")(unpack.unpack)
 app.add_typer(catalogue.app, name="catalogue", rich_help_panel="Preserve")
 app.command("cp", rich_help_panel="Preserve")(cp.cp)
+app.add_typer(images.app, name="images", rich_help_panel="Preserve")
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("check", rich_help_panel="Run")(check.check)
 app.command("flatten", rich_help_panel="Preserve")(flatten.flatten)

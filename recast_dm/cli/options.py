@@ -69,12 +69,19 @@ Verify = Annotated[bool, typer.Option("--verify", help="Hash again what a resume
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 BackendName = Annotated[
     str,
-    typer.Option(
-        "--backend", metavar="local|reana|yadage", help="Our engine, a REANA server, or upstream yadage."
-    ),
+    typer.Option("--backend", metavar="local|reana|yadage", help="Our engine, a REANA server, or upstream yadage."),
 ]
 AtOnce = Annotated[
     int, typer.Option("--at-once", min=1, max=1000, help="With --backend reana: workflows (points) there at once.")
+]
+RegistryName = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        metavar="HOST[/PATH]",
+        help="With REANA: where `images push` put the capsule's images.",
+        show_default="as the workflow names them",
+    ),
 ]
 InputsFrom = Annotated[
     list[Path] | None,

@@ -26,6 +26,7 @@ def rerun(
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
     backend: options.BackendName = "local",
+    registry: options.RegistryName = None,
     no_cache: options.NoCache = False,
     keep_going: options.KeepGoing = False,
     retries: options.Retries = 0,
@@ -55,6 +56,7 @@ def rerun(
         execution.Opening(inputs_from=tuple(inputs_from or ()), events=files),
         execution.Settings(
             backend=backend,
+            registry=registry,
             runtime=runtime,
             jobs=jobs,
             cache=not no_cache,

@@ -20,6 +20,7 @@ def run(
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
     backend: options.BackendName = "local",
+    registry: options.RegistryName = None,
     allow_host: options.AllowHost = False,
     allow_remote: options.AllowRemote = False,
     no_cache: options.NoCache = False,
@@ -55,6 +56,7 @@ def run(
     )
     settings = execution.Settings(
         backend=backend,
+        registry=registry,
         runtime=runtime,
         jobs=jobs,
         cache=not no_cache,

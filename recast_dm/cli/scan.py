@@ -37,6 +37,7 @@ def scan(
     jobs: options.Jobs = options.DEFAULTS.jobs,
     runtime: options.RuntimeName = options.DEFAULTS.runtime,
     backend: options.BackendName = "local",
+    registry: options.RegistryName = None,
     at_once: options.AtOnce = 8,
     no_cache: options.NoCache = False,
     retries: options.Retries = 0,
@@ -64,6 +65,7 @@ def scan(
         Opening(inputs_from=tuple(inputs_from or ())),
         Settings(
             backend=backend,
+            registry=registry,
             runtime=runtime,
             jobs=jobs,
             cache=not no_cache,

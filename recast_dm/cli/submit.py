@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recast_dm.cli import options, view
+from recast_dm.cli import options, reana, view
 
 if TYPE_CHECKING:
     from recast_dm.backends.reana.submission import Submission
@@ -27,6 +27,10 @@ def submit(
     k_factor: options.KFactor = None,
     parameters: options.Parameters = None,
     inputs_from: options.InputsFrom = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(metavar="HOST[/PATH]", help="The registry that holds its images: `images push` brings them."),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option("--name", "-n", metavar="NAME", help="Its name there.", show_default="analysis and digests"),
@@ -61,10 +65,14 @@ def submit(
     overrides, chosen, files = options.yaml_values(parameters, "-p"), options.k_factor(k_factor), tuple(events or ())
     if model is not None:
         outside.demand(model, values, files)
-    backend = cluster.cluster(name=names.checked(name) if name else None, again=again, cached=not no_cache)
+    called = names.checked(name) if name else None
+    reana.connected()  # before anything else is done
     directory = options.run_directory(workdir)
     opening = execution.Opening(inputs_from=tuple(inputs_from or ()), events=files)
     subject = execution.open_subject(capsule, opening, directory / INIT_FILES)
+    backend = cluster.cluster(registry=registry, layout=subject.layout, name=called, again=again, cached=not no_cache)
+    if registry is None:
+        view.say("note: REANA pulls images by their names, unchecked; --registry HOST has it pull exactly these")
     plan = planned(subject, model, values, overrides)
     try:
         with progress.observer(quiet=quiet) as observer:

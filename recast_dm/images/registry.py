@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter, Retry
 
-from recast_dm import store
+from recast_dm import config, store
 from recast_dm.errors import IntegrityError, RemoteError, ToolMissing, UsageError
 from recast_dm.images import layout, platforms
 from recast_dm.images.blobs import Blobs, Layer, is_digest
@@ -147,12 +147,17 @@ def _demand_tls(url: str) -> None:
 
 
 class Registry:
-    """Takes images from registries. Raises RemoteError for what does not answer."""
+    """Takes images from registries. Raises RemoteError for what does not answer.
+
+    A registry that wants to know who asks gets what `docker login` has kept for it.
+    """
+
+    actions = "pull"
 
     def __init__(self, host: str | None = None) -> None:
         self.host = host
         self._session = _Session()
-        self._tokens: dict[tuple[str, str], str] = {}
+        self._allowed: dict[tuple[str, str], str] = {}
 
     def take(self, reference: str, shared: Blobs) -> Stored | None:
         """Keeps an image in `shared`; None when the registry has none of that name."""
@@ -164,6 +169,15 @@ class Registry:
         if manifest.get("mediaType") in INDEXES or "manifests" in manifest:
             data, manifest = self._of_index(reference, name, manifest)
         return self._image(reference, name, data, manifest, shared)
+
+    def has(self, reference: str) -> bool:
+        """Whether a registry gives an image of that name or digest."""
+        name = Name.parse(reference, self.host)
+        accept = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
+        answer = self._sent(name, "HEAD", urljoin(name.base, f"manifests/{name.version}"), accept)
+        if answer.ok or answer.status_code == HTTPStatus.NOT_FOUND:
+            return answer.ok
+        raise RemoteError(f"{name.host} answers {answer.status_code} for {name}", hint=_hint(answer.status_code))
 
     def _of_index(self, reference: str, name: Name, index: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """The manifest of an index that is for this machine."""
@@ -224,13 +238,7 @@ class Registry:
 
     def _get(self, name: Name, what: str, headers: Mapping[str, str]) -> requests.Response | None:
         """An answer, None when there is nothing of that name. A registry that asks for a token is given one."""
-        url = urljoin(name.base, what)
-        answer = self._ask(name, url, headers)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            challenge = answer.headers.get("WWW-Authenticate", "")
-            answer.close()
-            self._tokens[name.host, name.repository] = self._token(name, challenge)
-            answer = self._ask(name, url, headers)
+        answer = self._sent(name, "GET", urljoin(name.base, what), headers)
         if answer.ok:
             return answer
         answer.close()
@@ -238,30 +246,60 @@ class Registry:
             return None
         raise RemoteError(f"{name.host} answers {answer.status_code} for {name}", hint=_hint(answer.status_code))
 
-    def _ask(self, name: Name, url: str, headers: Mapping[str, str]) -> requests.Response:
-        token = self._tokens.get((name.host, name.repository))
-        more = {"Authorization": f"Bearer {token}"} if token else {}
+    def _sent(
+        self, name: Name, method: str, url: str, headers: Mapping[str, str] | None = None, data: Any = None
+    ) -> requests.Response:
+        """An answer. A registry that asks for a token, or for who asks, is told."""
+        answer = self._ask(name, method, url, headers or {}, data)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            answer.close()
+            self._allowed[name.host, name.repository] = self._permission(name, challenge)
+            if hasattr(data, "seek"):
+                data.seek(0)
+            answer = self._ask(name, method, url, headers or {}, data)
+        return answer
+
+    def _ask(self, name: Name, method: str, url: str, headers: Mapping[str, str], data: Any) -> requests.Response:
+        permission = self._allowed.get((name.host, name.repository))
+        more = (
+            {"Authorization": permission} if permission and urlsplit(url).netloc == urlsplit(name.base).netloc else {}
+        )
         try:
-            return self._session.get(url, headers={**headers, **more}, stream=True, timeout=TIMEOUT)
+            _demand_tls(url)
+            return self._session.request(
+                method,
+                url,
+                headers={**headers, **more},
+                data=data,
+                stream=True,
+                timeout=TIMEOUT,
+                allow_redirects=method == "GET",
+            )
         except (requests.RequestException, ValueError) as error:
             raise _unanswered(name.host, error) from None
 
-    def _token(self, name: Name, challenge: str) -> str:
-        """A token for what everybody may pull, from where the registry says that tokens are."""
+    def _permission(self, name: Name, challenge: str) -> str:
+        """What goes into `Authorization`: a token from where the registry says that tokens are, or a login."""
         said = dict(_CHALLENGE.findall(challenge))
         realm = said.get("realm", "")
+        login = config.registry_login(name.host)
+        if challenge.lower().startswith("basic") and login:
+            return f"Basic {login}"
         if not challenge.lower().startswith("bearer") or not realm:
             raise RemoteError(
-                f"{name.host} wants a login for {name.repository}", hint="pull the image with docker or podman first"
+                f"{name.host} wants a login for {name.repository}",
+                hint=f"`docker login {name.host}` keeps one; or pull the image with docker or podman first",
             )
         try:
             _demand_tls(realm)
-            asked = {"service": said.get("service", ""), "scope": f"repository:{name.repository}:pull"}
-            with self._session.get(realm, params=asked, stream=True, timeout=TIMEOUT) as answer:
+            asked = {"service": said.get("service", ""), "scope": f"repository:{name.repository}:{self.actions}"}
+            who = {"Authorization": f"Basic {login}"} if login else {}
+            with self._session.get(realm, params=asked, headers=who, stream=True, timeout=TIMEOUT) as answer:
                 given = layout.read(_bounded(answer), f"the token of {name.host}") if answer.ok else {}
         except (requests.RequestException, ValueError) as error:
             raise _unanswered(f"{name.host}, which sends us elsewhere for a token,", error) from None
-        return str(given.get("token") or given.get("access_token") or "")
+        return f"Bearer {given.get('token') or given.get('access_token') or ''}"
 
 
 def _pieces(answer: requests.Response) -> Iterator[bytes]:
