@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recast_dm.backends import Work
     from recast_dm.backends.reana.api import Reana
     from recast_dm.backends.reana.finding import Found
+    from recast_dm.backends.reana.submission import Submission
     from recast_dm.engine.execute import Finished
     from recast_dm.engine.rundir import Record
     from recast_dm.reinterpret import Result
@@ -98,8 +99,7 @@ def _run(
         found = replace(found, work=_as_submitted(found.work, directory))
         plan = _planned(capsule or source, found)
         work = plan.work if plan else found.work
-        finished = backend.fetch(work, directory, observer, found.sent, found.status)
-        found.sent.keep(directory)
+        finished = backend.fetch(work, directory, observer, _sent(found, directory), found.status)
     if plan is None:
         _show(found, finished, json)
         return
@@ -111,6 +111,14 @@ def _run(
         view.document(_document(found, finished, result))
     else:
         execution.show(result, json=False)
+
+
+def _sent(found: Found, directory: Path) -> Submission:
+    """The submission: as its own directory remembers it, if it is this one's."""
+    from recast_dm.backends.reana import submission
+
+    here = submission.read(directory)
+    return here if here is not None and here.id == found.sent.id else found.sent
 
 
 def _as_submitted(work: Work, directory: Path) -> Work:

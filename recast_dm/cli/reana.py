@@ -114,6 +114,8 @@ def _submission(directory: Path) -> str:
         raise storage_error(error, f"read {place}") from None
     except (ValueError, KeyError, TypeError):
         raise SpecError(f"{place} does not name a workflow", hint="submit again from this directory") from None
+    if not workflow:
+        raise UsageError(f"{directory} is not submitted yet", hint="repeat the command that was to submit it")
     server = options.DEFAULTS.reana
     if server is not None and _host(server.url) != _host(url):
         raise UsageError(

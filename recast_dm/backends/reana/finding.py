@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from recast_dm.backends.reana.refusing import NotAFile, Refused
 from recast_dm.backends.reana.submission import Submission
 from recast_dm.backends.reana.translate import INPUTS
 from recast_dm.backends.reana.values import Status
-from recast_dm.errors import UsageError
+from recast_dm.errors import IntegrityError, UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +28,17 @@ class Found:
     work: Work
 
 
-def find(reana: Reana, w: str, copy: Path) -> Found:
-    """A workflow that has ended. Its init files are brought to `copy`, a directory for parts of its workspace.
+def find(reana: Reana, w: str, copies: Path) -> Found:
+    """A workflow that has ended. Its init files are brought below `copies`, where parts of workspaces lie by their ids.
 
-    Raises UsageError for one that has not ended, and for one that was not submitted with recast-dm.
+    Raises UsageError for one that has not ended, and for one that was not submitted with recast-dm, IntegrityError for
+    init files that are not those which were sent.
     """
     status = ended(reana, w)
     document = note.checked(_read(reana, status), status.name)
+    copy = copies / status.id
     if document["initdir"]:
-        workspace.fetch(reana, status.id, copy, lambda path: path.startswith(f"{INPUTS}/"))
+        _init_files(reana, status, document["init"], copy)
     sent = Submission(
         workflow=status.name,
         id=status.id,
@@ -44,9 +46,26 @@ def find(reana: Reana, w: str, copy: Path) -> Found:
         name=status.name.partition(".")[0],
         state="started",
         digest=document["digest"],
+        sent=document["sent"],
         reused=tuple(document["reused"]),
     )
     return Found(sent=sent, status=status, note=document, work=note.work_of(document, copy))
+
+
+def _init_files(reana: Reana, status: Status, wanted: Iterable[Mapping[str, Any]], copy: Path) -> None:
+    """The init files, as they were sent: REANA does not say which files may be executed, and steps may change them."""
+    sent = {f"{INPUTS}/{each['path']}": each for each in wanted}
+    tree = workspace.fetch(reana, status.id, copy, sent.__contains__)
+    found = {each.path: each.sha256 for each in tree.files}
+    odd = [path for path, each in sent.items() if found.get(path) != each["sha256"]]
+    if odd:
+        raise IntegrityError(
+            f"{odd[0]} of {status.name} is not as it was sent ({len(odd)} files)",
+            hint="what changed it there? `recast-dm submit --again` begins anew",
+        )
+    for path, each in sent.items():
+        (copy / path).chmod(0o755 if each["executable"] else 0o644)
+    (copy / INPUTS).mkdir(parents=True, exist_ok=True)
 
 
 def ended(reana: Reana, w: str) -> Status:
