@@ -148,6 +148,10 @@ def submit(
     return _Submitting(reana, name, translated, about, directory, told, clock or reana.clock).submitted(again)
 
 
+class _OvertakenError(Exception):
+    """Another client has started the run that we were filling."""
+
+
 @dataclass(slots=True)
 class _Submitting:
     """One call of `submit`."""
@@ -169,6 +173,7 @@ class _Submitting:
         for _ in range(TRIES):
             found = self._there(found, again)
             if found.state == "started":
+                self._sweep(found)
                 return found
             self.told(f"{found.workflow} at {self.reana.url}")
             started = self._started(found)
@@ -311,18 +316,43 @@ class _Submitting:
         if state == "deleted":
             return None
         if state == "created":
-            if found.state == "created":
-                self._send(found.id)
-                found = replace(found, state="uploaded").keep(self.directory)
-            self._start(found.id)
-        return replace(found, state="started").keep(self.directory)
+            try:
+                if found.state == "created":
+                    self._send(found.id)
+                    found = replace(found, state="uploaded").keep(self.directory)
+                self._start(found.id)
+            except _OvertakenError:
+                if self._state(found.id) == "deleted":
+                    return None
+        started = replace(found, state="started").keep(self.directory)
+        self._sweep(started)
+        return started
+
+    def _sweep(self, started: Submission) -> None:
+        """Deletes runs that a request made which arrived twice, or late: nobody will start them."""
+        with contextlib.suppress(RemoteError):  # it has started, and that is what counts
+            for run in self._runs():
+                surplus = run.state == "created" and run.id not in (started.id, *started.before)
+                if surplus and self._asks_the_same(run.id):
+                    self._remove(run.id)
 
     def _send(self, w: str) -> None:
+        """Fills a run. Raises _OvertakenError where it was started meanwhile: whoever waited for us took over."""
+        looked = self.clock.now()
+
+        def demand_unstarted() -> None:
+            nonlocal looked
+            if self.clock.now() - looked > QUIET / 2:
+                if self._state(w) != "created":
+                    raise _OvertakenError
+                looked = self.clock.now()
+
         workspace.send(
             self.reana,
             w,
             {**self.translated.files, note.FILE: note.content(self.about)},
             lambda moved: self.told(f"sent {moved.done} of {moved.files} files: {moved.path}"),
+            before=demand_unstarted,
         )
 
     def _start(self, w: str) -> None:

@@ -66,8 +66,17 @@ def nobody(_: Moved) -> None:
     """Hears nothing."""
 
 
-def send(reana: Reana, w: str, files: Mapping[str, Path | bytes], told: Told = nobody) -> str:
+def send(
+    reana: Reana,
+    w: str,
+    files: Mapping[str, Path | bytes],
+    told: Told = nobody,
+    *,
+    before: Callable[[], object] = lambda: None,
+) -> str:
     """Has all these files lie in the workspace, by path there; gives the digest of what the manifest says.
+
+    `before` is called before each upload, and may raise what ends the sending.
 
     May be repeated after whatever went wrong: what lies there whole is not sent again. Raises IntegrityError when
     files have another size in the end, or change here meanwhile.
@@ -82,6 +91,7 @@ def send(reana: Reana, w: str, files: Mapping[str, Path | bytes], told: Told = n
     def moved(paths: Iterable[str]) -> None:
         for path in sorted(paths):
             if path not in whole:
+                before()
                 reana.upload(w, path, files[path])
             tally.arrived(path, again=path in whole)
 
@@ -89,7 +99,7 @@ def send(reana: Reana, w: str, files: Mapping[str, Path | bytes], told: Told = n
     if said != wanted:
         reana.upload(w, MANIFEST, store.pretty(_document(wanted)))
     moved(wanted.keys() - unvouched)
-    _demand_whole(reana, w, wanted, files)
+    _demand_whole(reana, w, wanted, files, before)
     return store.digest(_document(wanted))
 
 
@@ -125,7 +135,13 @@ def _manifest(reana: Reana, w: str) -> dict[str, _Is]:
     return {path: _Is(each["size"], each["sha256"]) for path, each in document["files"].items()}
 
 
-def _demand_whole(reana: Reana, w: str, wanted: Mapping[str, _Is], files: Mapping[str, Path | bytes]) -> None:
+def _demand_whole(
+    reana: Reana,
+    w: str,
+    wanted: Mapping[str, _Is],
+    files: Mapping[str, Path | bytes],
+    before: Callable[[], object],
+) -> None:
     """Looks at what lies there, and sends again what has another size."""
     odd: list[str] = []
     for _ in range(_ROUNDS):
@@ -134,6 +150,7 @@ def _demand_whole(reana: Reana, w: str, wanted: Mapping[str, _Is], files: Mappin
         if not odd:
             return
         for path in odd:
+            before()
             reana.upload(w, path, files[path])
     raise IntegrityError(
         f"{odd[0]} does not arrive in the workspace of {w} as it is here ({len(odd)} files)",
