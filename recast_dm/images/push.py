@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -65,26 +66,28 @@ def placed(root: Path, registry: str, references: Iterable[str] | None = None) -
 
 def push(root: Path, registry: str, pusher: Pusher | None = None, told: Told = lambda _: None) -> tuple[Pushed, ...]:
     """Has a registry hold every image of a layout. May be repeated. Raises RemoteError, UsageError, IntegrityError."""
-    pusher = pusher or Pusher()
     layout = Layout(root)
-    done = []
-    for entry in layout.index():
-        stored = layout.image(entry)
-        name = _name(registry, stored.image.reference)
-        parts = [stored.manifest["config"], *stored.manifest["layers"]]
-        sent = sum(_blob(pusher, name, root, part, told) for part in {part["digest"]: part for part in parts}.values())
-        manifest = layout.blob(entry["digest"])
-        pusher.manifest(name, manifest, entry["digest"], str(stored.manifest.get("mediaType") or MANIFEST_TYPE))
-        reference = f"{name.host}/{name.repository}@{entry['digest']}"
-        done.append(Pushed(placed=Placed(reference, stored.image), sent=sent, size=stored.size))
-    return tuple(done)
+    with closing(pusher or Pusher()) as open_pusher:
+        return tuple(_pushed(open_pusher, layout, entry, registry, told) for entry in layout.index())
+
+
+def _pushed(pusher: Pusher, layout: Layout, entry: Mapping[str, Any], registry: str, told: Told) -> Pushed:
+    stored = layout.image(entry)
+    name = _name(registry, stored.image.reference)
+    parts = {part["digest"]: part for part in (stored.manifest["config"], *stored.manifest["layers"])}
+    sent = sum(_blob(pusher, name, layout.root, part, told) for part in parts.values())
+    kind = str(stored.manifest.get("mediaType") or MANIFEST_TYPE)
+    pusher.manifest(name, layout.blob(entry["digest"]), entry["digest"], kind)
+    reference = f"{name.host}/{name.repository}@{entry['digest']}"
+    return Pushed(placed=Placed(reference, stored.image), sent=sent, size=stored.size)
 
 
 def reachable(reference: str, registry: Registry | None = None) -> str | None:
     """Why a registry does not give an image; None where it does."""
     try:
-        if (registry or Registry()).has(reference):
-            return None
+        with closing(registry or Registry()) as asked:
+            if asked.has(reference):
+                return None
     except (RemoteError, UsageError) as error:
         return error.message
     return "the registry has no such image"
@@ -122,7 +125,8 @@ class Pusher(Registry):
     actions = "pull,push"
 
     def has_blob(self, name: Name, digest: str) -> bool:
-        return self._sent(name, "HEAD", urljoin(name.base, f"blobs/{digest}")).status_code == HTTPStatus.OK
+        with self._sent(name, "HEAD", urljoin(name.base, f"blobs/{digest}")) as answer:
+            return answer.status_code == HTTPStatus.OK
 
     def blob(self, name: Name, path: Path, digest: str, size: int) -> None:
         """Uploads one blob, in one piece."""
@@ -142,6 +146,7 @@ class Pusher(Registry):
             raise RemoteError(f"{name.host} took {name} and does not give it as {digest}", hint="push it again")
 
     def _demand(self, name: Name, answer: requests.Response, status: HTTPStatus) -> requests.Response:
+        answer.close()
         if answer.status_code == status:
             return answer
         hint = "log in: `docker login` keeps what is used here" if answer.status_code in (401, 403) else "push it again"

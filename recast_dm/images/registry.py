@@ -175,9 +175,14 @@ class Registry:
         name = Name.parse(reference, self.host)
         accept = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
         answer = self._sent(name, "HEAD", urljoin(name.base, f"manifests/{name.version}"), accept)
+        answer.close()
         if answer.ok or answer.status_code == HTTPStatus.NOT_FOUND:
             return answer.ok
         raise RemoteError(f"{name.host} answers {answer.status_code} for {name}", hint=_hint(answer.status_code))
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self._session.close()
 
     def _of_index(self, reference: str, name: Name, index: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """The manifest of an index that is for this machine."""
