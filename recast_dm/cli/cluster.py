@@ -9,6 +9,7 @@ from typing import Any
 from recast_dm import store
 from recast_dm.backends.reana.backend import Cluster
 from recast_dm.cli import execution, reana
+from recast_dm.engine import history
 from recast_dm.errors import UsageError
 from recast_dm.images import push
 
@@ -51,7 +52,9 @@ def cluster(
 
 
 def remember(directory: Path, source: str, k_factor: str | None) -> None:
-    """Keeps in a run directory what `download` needs to read its result."""
+    """Keeps in a run directory, where it came to be one, what `download` needs to read its result."""
+    if not history.is_run(directory):
+        return
     place = Path(source)
     document = {"schema": SCHEMA, "source": str(place.absolute() if place.exists() else source), "k_factor": k_factor}
     store.write_atomic(directory / FROM, store.pretty(document))

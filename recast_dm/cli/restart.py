@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recast_dm.cli import options, reana, view
@@ -28,6 +30,7 @@ def restart(
     with reana.asking(server, meant.name):
         before = server.status(meant.name)
         after = restarted(server, before.name)
+    _remember(meant.directory, after)
     if json:
         found = {"workflow": after.name, "id": after.id, "of": before.name}
         view.document({"schema": "recast-dm/restart/1", **found})
@@ -49,3 +52,14 @@ def restarted(server: Reana, name: str) -> Created:
         if not new:
             raise
         return Created(name=new[0].name, id=new[0].id)
+
+
+def _remember(directory: Path | None, after: Created) -> None:
+    """From now on, a directory that submitted the workflow means the new run."""
+    if directory is None:
+        return
+    from recast_dm.backends.reana import submission
+
+    found = submission.read(directory)
+    if found is not None:
+        replace(found, workflow=after.name, id=after.id, state="started").keep(directory)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from recast_dm.cli import options, reana, view
 
@@ -12,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def stop(
-    workflow: reana.WorkflowArgument = None, option: reana.WorkflowOption = None, json: options.Json = False
+    workflow: reana.WorkflowArgument = None,
+    option: reana.WorkflowOption = None,
+    _force: Annotated[bool, typer.Option("--force", hidden=True)] = True,
+    json: options.Json = False,
 ) -> None:
     """Stop a workflow that runs at REANA. What its steps have written stays there.
 
@@ -42,6 +47,8 @@ def stopped(server: Reana, w: str) -> Status:
             raise
         status = server.status(w)
         if status.state != "stopped":  # else it was: an answer may have been lost
-            raise Refused(f"{status.name} does not run: it is {status.state}", 409, hint=error.hint) from None
+            waits = status.state in ("created", "pending", "queued")
+            hint = f"`recast-dm delete {status.name}` takes it out of the queue" if waits else None
+            raise Refused(f"{status.name} does not run: it is {status.state}", 409, hint=hint) from None
         return status
     return server.status(w)

@@ -71,7 +71,7 @@ def submit(
     opening = execution.Opening(inputs_from=tuple(inputs_from or ()), events=files)
     subject = execution.open_subject(capsule, opening, directory / INIT_FILES)
     backend = cluster.cluster(registry=registry, layout=subject.layout, name=called, again=again, cached=not no_cache)
-    if registry is None:
+    if registry is None and not quiet:
         view.say("note: REANA pulls images by their names, unchecked; --registry HOST has it pull exactly these")
     plan = planned(subject, model, values, overrides)
     try:
@@ -80,8 +80,8 @@ def submit(
                 result = executed(plan, backend, directory, observer, chosen)
             else:
                 sent = backend.submit(plan.work, directory, observer, again=again)
-                cluster.remember(directory, capsule, k_factor)
     finally:
+        cluster.remember(directory, capsule, k_factor)
         options.link_latest(directory)
     if wait:
         execution.show(result, json=json)

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from recast_dm import schemas
+from recast_dm import runtimes, schemas
 from recast_dm.cli import options, reana
 from recast_dm.config import ReanaServer
 from recast_dm.errors import SpecError, UsageError
+from recast_dm.runtimes.fake import FakeRuntime
 from tests.reana import wire
 
 RECORDED = Path(__file__).parents[1] / "data/reana-0.9/exchanges.jsonl"
@@ -140,6 +141,9 @@ class TestWhichWorkflow:
         assert reana.distant(Path("there")) == reana.meant("there")
         place.write_text(json.dumps({"workflow": W, "server": "https://other.example.org"}))
         with pytest.raises(UsageError, match=r"was submitted to https://other\.example\.org"):
+            reana.meant("there")
+        place.write_text(json.dumps({"workflow": "", "server": URL}))
+        with pytest.raises(UsageError, match="is not submitted yet"):
             reana.meant("there")
         place.write_text("[]")
         with pytest.raises(SpecError, match=r"there/submission\.json does not name a workflow"):
@@ -399,6 +403,11 @@ class TestDisk:
         assert found["email"] == "admin@example.org"
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 class TestSecrets:
     SECRET = "hunter2-CANARY"
 
@@ -423,6 +432,13 @@ class TestSecrets:
         assert (code, out, err) == (0, "kept at REANA: PASSWORD, .keytab\n", "")
         assert self.value(site, "PASSWORD") == self.SECRET
         assert site.sent("POST")[0][".keytab"] == {"value": base64.b64encode(b"\x00key").decode(), "type": "file"}
+
+    def test_who_is_at_a_terminal_is_asked(self, cli, site, monkeypatch):
+        monkeypatch.delenv("PASSWORD", raising=False)
+        monkeypatch.setattr("sys.stdin", Terminal())
+        monkeypatch.setattr("recast_dm.cli.secrets.getpass", lambda prompt, stream: self.SECRET)
+        assert cli("secrets", "add", "--env", "PASSWORD") == (0, "kept at REANA: PASSWORD\n", "")
+        assert self.value(site, "PASSWORD") == self.SECRET
 
     def test_lines_from_stdin(self, cli, site, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"# mine\n\nPASSWORD={self.SECRET}= \n"))
@@ -504,8 +520,10 @@ class TestDoctor:
         assert found["reana user"]["found"] == "admin@example.org, token active, REANA 0.9.4"
         assert "runs on kubernetes, memory up to 10Gi, steps up to 1209600 s" in found["reana site"]["found"]
 
-    def test_a_token_that_it_does_not_know(self, cli, site):
+    def test_a_token_that_it_does_not_know(self, cli, site, monkeypatch):
         site.says("GET", "you", recorded("bad token"))
+        monkeypatch.setattr(runtimes, "find", lambda _name: FakeRuntime({}))
+        assert cli("doctor")[0] == 6
         found = self.checks(cli)
         assert found["reana server"]["works"]
         assert not found["reana connection"]["works"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +20,7 @@ from recast_dm.cli import options, reana
 from recast_dm.runtimes.fake import FakeRuntime
 from tests.reana.engines import AtOnce
 from tests.reana.execution import Execution
-from tests.reana.standin import Site, Standin, await_end
+from tests.reana.standin import TOKEN, Site, Standin, await_end
 
 STAGE = {
     "name": "echo",
@@ -157,7 +160,10 @@ class TestStopAndDelete:
 
     def test_what_was_never_started(self, cli, standin):
         w = created(standin)
-        assert f"{w} does not run: it is created" in cli("stop", w)[2]
+        code, _, err = cli("stop", w, "--force")
+        assert code == 6
+        assert f"{w} does not run: it is created" in err
+        assert f"`recast-dm delete {w}` takes it out of the queue" in err
         assert cli("delete", w, "--all-runs")[0] == 0
         assert document(cli, "reana-workflows-1", "ls", "--reana")["workflows"] == []
 
@@ -181,3 +187,24 @@ def test_a_site_that_limits_requests_is_waited_for(tmp_path, join, cli):
         w = created(standin)
         for _ in range(3):
             assert cli("status", w)[0] == 0
+
+
+def test_as_a_process_of_its_own(tmp_path):
+    """Over HTTP, with what users export: the token is in no word of the process, and in nothing that it says."""
+    with Standin(tmp_path / "server") as standin, standin.served() as url:
+        w = created(standin)
+        environment = {**os.environ, "REANA_SERVER_URL": url, "REANA_ACCESS_TOKEN": TOKEN, "REANA_WORKON": w}
+        words = [sys.executable, "-m", "recast_dm", "status", "--json"]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["workflow"] == w
+        debug = f"import logging; logging.basicConfig(level=0); from recast_dm.cli import main; main({words[3:]})"
+        told = subprocess.run(
+            [sys.executable, "-c", debug], env=environment, capture_output=True, text=True, check=True
+        )
+        assert "/status" in told.stderr
+        assert TOKEN not in done.stdout + done.stderr + told.stdout + told.stderr
+        wrong = subprocess.run(
+            words, env={**environment, "REANA_ACCESS_TOKEN": f"{TOKEN}x"}, capture_output=True, text=True, check=False
+        )
+        assert wrong.returncode == 6
+        assert TOKEN not in wrong.stdout + wrong.stderr

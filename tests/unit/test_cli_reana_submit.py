@@ -137,6 +137,13 @@ class TestSubmitAndDownload:
         assert [cli("download", each)[0] for each in "xy"] == [0, 0]
         assert [json.loads(Path(each, "result.json").read_text())["parameters"]["g_q"] for each in "xy"] == [0.25, 0.1]
 
+    def test_restarted_the_directory_means_the_new_run(self, cli, standin, capsule):
+        w = cli("submit", capsule, *POINT, "--workdir", "there")[1].strip()
+        await_end(standin, w)
+        assert cli("restart", "there") == (0, f"{w}.1\n", "")
+        await_end(standin, f"{w}.1")
+        assert document(cli, "download-1", "download", "there")["workflow"] == f"{w}.1"
+
     def test_a_capsule_as_it_is(self, cli, standin, capsule):
         w = cli("submit", capsule, "-p", "events=500", "--workdir", "there", "--name", "mine")[1].strip()
         assert w == "mine.1"

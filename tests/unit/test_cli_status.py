@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+from types import SimpleNamespace
 
 import localruns
 import looking
 import pytest
 from looking import document, refused
 
+from recast_dm.cli import status
 from recast_dm.cli.status import duration
 
 cli, runs = looking.cli, looking.runs  # fixtures
@@ -57,6 +59,26 @@ def test_a_running_and_a_killed_one(cli, runs):
 def test_a_resumed_run_says_what_was_kept(cli, runs):
     localruns.execute(runs / "a", m=1)
     assert {stage["kept"] for stage in document(cli, "status", "a")["stages"]} == {1, 2}
+
+
+def test_watching(cli, runs, monkeypatch):
+    """Until no runner works in it any more; a run that is no success is exit code 1."""
+    monkeypatch.setattr(status, "INTERVAL", 0.0)
+    assert cli("status", "a", "--watch")[0] == 0
+    assert cli("status", "--watch")[0] == 1
+    localruns.killed(runs / "a", "limit/0")
+    with (runs / "a/.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def ends(_seconds: float) -> None:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            localruns.execute(runs / "a", m=1)
+
+        monkeypatch.setattr(status, "time", SimpleNamespace(sleep=ends))
+        code, out, err = cli("status", "a", "--watch")
+    assert code == 0
+    assert [line.rpartition(": ")[2] for line in err.splitlines()] == ["running, 3/9 steps", "finished, 9/9 steps"]
+    assert "finished: 9/9 steps" in out
 
 
 def test_no_run(cli, runs):
