@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -453,6 +454,19 @@ def test_download_is_whole_or_not_there(tmp_path):
     with Loopback(Answer(body=b"0123456789", cut=4)) as server, pytest.raises(RemoteError):
         client(server, attempts=2).download("w", "a", tmp_path / "deep" / "a")
     assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_disk_that_is_full_is_not_taken_for_the_servers_fault(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Loopback(Answer(body=bytes(50_000))) as server:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            with pytest.raises(StorageError, match="keep what was fetched"):
+                client(server).download("w", "a", tmp_path / "a")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(server.asked) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_download_replaces_what_is_there(tmp_path):
