@@ -189,7 +189,7 @@ class _Following:
         while not self._ended:
             for step, tail in self._tails.items():
                 self._say(step, tail.lines())
-            _wait()
+            wait()
             looks += 1
             gone = looks % 5 == 0 and not history.locked(self._directory)  # a runner that was killed says nothing
             self._take(told=True)
@@ -262,13 +262,13 @@ def _event(line: bytes) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _wait() -> None:
-    """Sleeps for an interval; raises BrokenPipeError as soon as nobody reads stdout any more."""
+def wait(seconds: float = INTERVAL) -> None:
+    """Sleeps; raises BrokenPipeError as soon as nobody reads stdout any more."""
     descriptor = _descriptor()
     if descriptor is None:
-        time.sleep(INTERVAL)
+        time.sleep(seconds)
         return
     poller = select.poll()
     poller.register(descriptor, 0)
-    if any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poller.poll(INTERVAL * 1000)):
+    if any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poller.poll(seconds * 1000)):
         raise BrokenPipeError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,8 @@ def _say(text: str, name: str) -> None:
 
 def _follow(server: Reana, w: str, step: str | None) -> None:
     """Prints what is new until the workflow has ended: REANA does not stream, so it is asked again and again."""
+    from recast_dm.cli.logs import wait
+
     told: dict[str, str] = {}
     while True:
         ended = server.status(w).ended  # asked before, so that the last words are read after the end
@@ -81,9 +83,10 @@ def _follow(server: Reana, w: str, step: str | None) -> None:
             if key or step is None:
                 _say(_new(told.get(key, ""), text, last=ended), name if step is None else "")
                 told[key] = text if ended else text[: text.rfind("\n") + 1]
+        sys.stdout.flush()
         if ended:
             return
-        time.sleep(reana.POLL)
+        wait(reana.POLL)
 
 
 def _is(job: Job, step: str) -> bool:

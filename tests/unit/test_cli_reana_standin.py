@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,6 +188,21 @@ def test_a_site_that_limits_requests_is_waited_for(tmp_path, join, cli):
         w = created(standin)
         for _ in range(3):
             assert cli("status", w)[0] == 0
+
+
+def test_who_follows_and_stops_reading_ends_it(tmp_path):
+    """The first line comes at once, and the command ends with its reader, though the workflow goes on."""
+    with Standin(tmp_path / "server", engine=AtOnce(work=1e6)) as standin, standin.served() as url:
+        w = started(standin)
+        standin.find(w).log = "begun\n"
+        environment = {**os.environ, "REANA_SERVER_URL": url, "REANA_ACCESS_TOKEN": TOKEN}
+        words = [sys.executable, "-m", "recast_dm", "logs", w, "--follow"]
+        with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"workflow | begun\n"
+            assert TOKEN.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+            process.stdout.close()
+            assert process.wait(timeout=30) == 1
 
 
 def test_as_a_process_of_its_own(tmp_path):

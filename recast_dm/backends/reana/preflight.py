@@ -77,8 +77,11 @@ def _specification(workflow: Mapping[str, Any], files: Mapping[str, Path | bytes
     return yaml.safe_load(source if isinstance(source, bytes) else source.read_bytes())
 
 
-def offer(reana: Reana) -> Offer:
-    return Offer(info=reana.info(), you=reana.you(), secrets=frozenset(each.name for each in reana.secrets()))
+def offer(reana: Reana, wanted: Demands) -> Offer:
+    """What the server has; the names of secrets are asked for where a step needs some."""
+    needed = any(_kinds(asked) for asked in wanted.resources.values())
+    secrets = frozenset(each.name for each in reana.secrets()) if needed else frozenset[str]()
+    return Offer(info=reana.info(), you=reana.you(), secrets=secrets)
 
 
 def findings(wanted: Demands, offered: Offer, reachable: Reachable = lambda _: None) -> tuple[Finding, ...]:
@@ -101,7 +104,8 @@ def demand(
     reachable: Reachable = lambda _: None,
 ) -> None:
     """Refuses what the server cannot run. Raises UsageError that names everything which is in the way."""
-    found = findings(demands(specification, files, images), offer(reana), reachable)
+    wanted = demands(specification, files, images)
+    found = findings(wanted, offer(reana, wanted), reachable)
     if found:
         raise UsageError(
             f"{reana.url} cannot run this: {found[0].message}"
@@ -197,16 +201,19 @@ def _backends(resources: Mapping[str, Mapping[str, Any]], info: Info) -> Iterato
 
 def _secrets(resources: Mapping[str, Mapping[str, Any]], held: frozenset[str]) -> Iterator[Finding]:
     for stage, asked in resources.items():
-        kinds = [kind for kind in SECRETS if asked.get(kind)]
-        if asked.get("compute_backend") in WITH_KERBEROS and "kerberos" not in kinds:
-            kinds.append("kerberos")
-        for kind in kinds:
+        for kind in _kinds(asked):
             if not any(wanted <= held for wanted in SECRETS[kind]):
                 absent = min((sorted(wanted - held) for wanted in SECRETS[kind]), key=len)
                 yield Finding(
                     message=f"{stage} needs {kind}, and these secrets are not there: {', '.join(absent)}",
                     hint=f"recast-dm secrets add {' '.join(map(_adding, absent))}",
                 )
+
+
+def _kinds(asked: Mapping[str, Any]) -> list[str]:
+    """The services that a step's resources ask for and that know users by their secrets."""
+    with_kerberos = asked.get("compute_backend") in WITH_KERBEROS
+    return [kind for kind in SECRETS if asked.get(kind) or (kind == "kerberos" and with_kerberos)]
 
 
 def _adding(name: str) -> str:
