@@ -43,7 +43,9 @@ def digest(work: Work, found: Mapping[str, Image]) -> str:
             "relaxations": {stage: list(names) for stage, names in work.relaxations.items()},
             "initdata": work.initdata,
             "initdir": tree,
-            "images": {name: [list(image.diff_ids), image.platform] for name, image in found.items()},
+            "images": {
+                name: [list(image.diff_ids), image.platform, dict(image.config)] for name, image in found.items()
+            },
         }
     )
 
