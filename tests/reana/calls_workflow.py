@@ -60,13 +60,12 @@ def listing(standin: Standin, request: Request) -> Response:
 
 
 def _wanted(run: Run, query: Any) -> bool:
-    which = query.get("workflow_id_or_name")
-    if which and which not in (run.id, run.name, run.full):
+    which = query.get("workflow_id_or_name")  # a name without the number of a run
+    if which and which not in (run.id, run.name):
         return False
     names = json.loads(query.get("search") or "{}").get("name")
     if names:
-        given = [names] if isinstance(names, str) else names
-        return any(str(name).lower() in run.full.lower() for name in given)
+        return str(names[0]).lower() in run.name.lower()
     return bool(query.get("type", "batch") == "batch")
 
 

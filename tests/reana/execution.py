@@ -108,7 +108,7 @@ class _Performed:
 
     def _executed(self) -> None:
         document = self._run.specification["workflow"]["specification"]
-        initdata = {**((self._run.specification.get("inputs") or {}).get("parameters") or {}), **self._run.parameters}
+        initdata = self._run.parameters_given()
         self._run.say(f"initializing workflow with initdata: {initdata}", self._now())
         workflow = yadage.workflow(document)
         self._names = {}

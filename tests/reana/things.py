@@ -69,6 +69,10 @@ class Run:
     def full(self) -> str:
         return f"{self.name}.{self.number}"
 
+    def parameters_given(self) -> dict[str, Any]:
+        """What it runs with: the specification's parameters, and over them those of the start."""
+        return {**((self.specification.get("inputs") or {}).get("parameters") or {}), **self.parameters}
+
     @property
     def alive(self) -> bool:
         return self.status in ("queued", "pending", "running")
