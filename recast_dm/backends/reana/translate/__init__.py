@@ -17,6 +17,7 @@ import yaml
 
 from recast_dm import store
 from recast_dm.backends import Work
+from recast_dm.backends.reana.translate.reused import INPUTS as INPUTS  # for others, too
 from recast_dm.backends.reana.translate.reused import reused
 from recast_dm.backends.reana.translate.stages import Stages
 from recast_dm.engine import expand, values
@@ -28,8 +29,6 @@ from recast_dm.model import INIT, Step, StepId, paths_in
 
 VERSION = "0.9.0"
 """The oldest REANA that can run what is made here."""
-INPUTS = "inputs"
-"""The directory of a workspace with the init files."""
 WORKFLOW = "workflow/workflow.yml"
 MANIFEST = "reana.yaml"
 RESERVED = (INPUTS, "workflow", "recast-dm", "reused", "_yadage", MANIFEST)

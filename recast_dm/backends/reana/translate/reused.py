@@ -1,4 +1,7 @@
-"""Stages whose files are here already: they are left out, and what the others take of them is sent along."""
+"""Stages that need not run at REANA: they are left out, and what the others take of them is sent along.
+
+Their files are here already; or they start no process and only publish, which REANA's engine cannot do.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from typing import Any
 
 from recast_dm import store
 from recast_dm.backends import Work
-from recast_dm.engine import key, outcome, values
+from recast_dm.engine import key, outcome, publishers, values
 from recast_dm.engine.cache import Entry
 from recast_dm.engine.publishers import Files
-from recast_dm.errors import RecastError
+from recast_dm.errors import RecastError, SpecError
 from recast_dm.images.placed import Placed
-from recast_dm.model import INIT, DockerEnvironment, Image, Stage, Step, StepId, StepSpec, Value
+from recast_dm.model import INIT, DockerEnvironment, Image, Stage, Step, StepId, StepSpec, Value, Workflow
 
+INPUTS = "inputs"
+"""The directory of a workspace with the init files."""
 PLACE = "reused"
 """The directory of a workspace with files that earlier runs made: `reused/<stage>/<index>/…`."""
 
@@ -37,10 +42,10 @@ class Reused:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A step whose files are here."""
+    """A step that need not run: its files are here, or (None) it makes none."""
 
     step: Step
-    entry: Entry
+    entry: Entry | None
     published: Value
 
 
@@ -64,9 +69,21 @@ def reused(
         and all(step.id in found for step in planned[stage.name])
     }
     left_out = {name for name in whole if _can_be_named(name, work.workflow.stages, document, whole)}
+    _demand_processes(work.workflow, left_out)
     if not left_out or len(left_out) == len(work.workflow.stages):
         return Reused(document=document)
     return _without(document, left_out, found)
+
+
+def _demand_processes(workflow: Workflow, left_out: set[str]) -> None:
+    for name, spec in workflow.step_specs():
+        if not spec.starts_something and name not in left_out:
+            raise SpecError(
+                f"the stage {name!r} starts no process, and what it publishes is not known before the workflow runs: "
+                "REANA's engine would try to start one",
+                where=spec.where,
+                hint="give it a process",
+            )
 
 
 def _kept(
@@ -76,7 +93,14 @@ def _kept(
     trees: dict[StepId, str] = {INIT: store.init_tree(work.initdir).sha256 if work.initdir else store.Tree(()).sha256}
     found: dict[StepId, _Kept] = {}
     for step in steps:
-        if step.spec.init or not all(source in trees for source in step.sources()):
+        if step.spec.init:
+            continue
+        if not step.spec.starts_something:
+            if (said := publishers.prepublish(step)) is not None:
+                trees[step.id] = store.Tree(()).sha256
+                found[step.id] = _Kept(step, None, said)
+            continue
+        if not all(source in trees for source in step.sources()):
             continue
         try:
             entry = kept(key.of(key.parts(step, _image(step, work, placed), trees)))
@@ -191,6 +215,12 @@ class _Sent:
         kept = self.found[step]
         published = kept.published
         value = published.get(output) if isinstance(published, Mapping) else None
-        for file in kept.entry.tree.files:
-            self.files[f"{PLACE}/{step}/{file.path}"] = kept.entry.place / file.path
-        return values.thaw(value, lambda path: path.render({d.step: f"{PLACE}/{d.step}" for d in path.dirs()}))
+        if kept.entry is not None:
+            place = kept.entry.place
+            self.files |= {f"{_there(step)}/{file.path}": place / file.path for file in kept.entry.tree.files}
+        return values.thaw(value, lambda path: path.render({d.step: _there(d.step) for d in path.dirs()}))
+
+
+def _there(step: StepId) -> str:
+    """Where the files of a step, or the init files, lie in the workspace."""
+    return INPUTS if step == INIT else f"{PLACE}/{step}"

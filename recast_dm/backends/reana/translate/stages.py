@@ -53,11 +53,7 @@ class Stages:
                 hint="`recast-dm run` asks here",
             )
         if not body.starts_something:
-            raise SpecError(
-                f"the stage {name!r} starts no process: REANA's engine would try to",
-                where=body.where,
-                hint="give it a process, or publish in the stage before",
-            )
+            return False  # it is left out, or refused (`reused`)
         return self._step(body, holder["step"], name)
 
     def _step(self, spec: StepSpec, document: dict[str, Any], name: str) -> bool:
