@@ -39,6 +39,7 @@ class StepCache:
     """The cache below a directory. Safe for concurrent writers: the first entry of a key stays."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self._root = root / "steps" / "1"
 
     def _path(self, key: str) -> Path:

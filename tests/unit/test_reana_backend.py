@@ -15,6 +15,7 @@ from recast_dm.backends.local import Local
 from recast_dm.backends.reana import finding, submission
 from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.backend import Cluster
+from recast_dm.backends.reana.known import Known
 from recast_dm.engine.cache import StepCache
 from recast_dm.errors import StepFailed, UsageError
 from recast_dm.images import fake
@@ -185,6 +186,45 @@ def test_what_was_sent_along_comes_back_where_no_cache_has_it(site):
     assert mine["make/1"].tree.files[0].path == "out.txt"
     assert mine["make/1"].execution["reana"]["workflow"] == mine["sum/0"].execution["reana"]["workflow"]
     assert len(site.names()) == 2
+
+
+def test_what_an_earlier_run_made_is_sent_along_though_nobody_fetched_it(site):
+    first = site.cluster().submit(site.work(), site.root / "first", site.seen)
+    _ended(site, first.workflow)
+    done = len(site.runtime.jobs)
+    site.requests.clear()
+    finished = site.run("second", word="other")
+    assert len(site.runtime.jobs) == done + 1, "only the last step"
+    assert [record.reused for record in finished.records] == ["cache", "cache", None]
+    reana = [record.execution["reana"]["workflow"] for record in finished.records]
+    assert reana == [first.workflow, first.workflow, site.submitted("second").workflow]
+    fetched = [
+        request.rpartition(first.id)[2] for request in site.requests if f"GET /api/workflows/{first.id}" in request
+    ]
+    assert sorted(each for each in fetched if each.startswith("/workspace/") and "recast-dm" not in each) == [
+        "/workspace/make_0/out.txt",
+        "/workspace/make_1/out.txt",
+    ]
+    assert [schemas.problem("step-1", record) for record in records(site.root / "second")] == [None] * 3
+
+
+def test_an_earlier_run_whose_files_are_gone_is_no_obstacle(site):
+    first = site.cluster().submit(site.work(), site.root / "first", site.seen)
+    (_ended(site, first.workflow).workspace / "make_1/out.txt").unlink()
+    finished = site.run("second", word="other")
+    assert {record.reused for record in finished.records} == {None}
+    assert (site.root / "second/sum/0/sum.txt").read_text() == "hi\n1\nhi\n2\nother\n"
+
+
+def test_workflows_that_were_submitted_here_are_known_until_they_are_fetched(site):
+    known = Known(site.root / "cache of ada" / "reana")
+    sent = site.cluster().submit(site.work(), site.root / "there", site.seen)
+    assert known.ids(sent.server, ABOUT) == [sent.id]
+    assert known.ids(sent.server, {**ABOUT, "capsule": "cd" * 32}) == []
+    [entry] = known.directory.glob("*.json")
+    assert schemas.problem("reana-known-1", json.loads(entry.read_text())) is None
+    site.run("there")
+    assert known.ids(sent.server, ABOUT) == []
 
 
 def test_what_reana_made_is_fetched_also_where_the_cache_has_it(site):

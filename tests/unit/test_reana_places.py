@@ -13,8 +13,8 @@ from recast_dm.spec import text
 STEP = """{process: {process_type: string-interpolated-cmd, cmd: 'true'},
   publisher: {publisher_type: interpolated-pub, publish: {}},
   environment: {environment_type: docker-encapsulated, image: image}}"""
-INNER = f"""{{stages: [{{name: fit, dependencies: [init], scheduler: {{scheduler_type: singlestep-stage, parameters: {{}},
-  step: {STEP}}}}}]}}"""
+INNER = f"""{{stages: [{{name: fit, dependencies: [init],
+  scheduler: {{scheduler_type: singlestep-stage, parameters: {{}}, step: {STEP}}}}}]}}"""
 STAGES = f"""
 stages:
 - name: one

@@ -11,8 +11,10 @@ from recast_dm.backends import Work
 from recast_dm.backends.reana import judge, names, note, preflight, submission
 from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.connection import Clock, SystemClock
+from recast_dm.backends.reana.earlier import Earlier
 from recast_dm.backends.reana.fetched import Fetched, Left
 from recast_dm.backends.reana.following import Following
+from recast_dm.backends.reana.known import Known
 from recast_dm.backends.reana.submission import Submission
 from recast_dm.backends.reana.translate import Translated, translate
 from recast_dm.backends.reana.values import Status
@@ -96,12 +98,12 @@ class Cluster:
             earlier = submission.mine(self.reana, directory, digest)
             if earlier is not None and earlier.state == "fetched" and not again:
                 return earlier
-            translated = translate(work, images=placed, results=work.results, kept=self._kept)
+            translated = translate(work, images=placed, results=work.results, kept=self._kept(work))
             if earlier is None or earlier.state == "failed" or again:
                 self._demand(translated)
                 for text in translated.notes:
                     observer(events.Warned(text))
-            return submission.submit(
+            sent = submission.submit(
                 self.reana,
                 self.name or _name(work, digest),
                 translated,
@@ -110,6 +112,9 @@ class Cluster:
                 lambda text: observer(events.Noted(text)),
                 again=again,
             )
+            if self._known is not None:
+                self._known.add(sent, work.about)
+            return sent
 
     def fetch(
         self, work: Work, directory: Path, observer: events.Observer, sent: Submission, status: Status
@@ -120,7 +125,7 @@ class Cluster:
                 f"{sent.workflow} was deleted at {self.reana.url}, and its files with it",
                 hint="the same command begins a new run",
             )
-        left = self._left(sent, status)
+        left = Left.of(self.reana, status, map(StepId.parse, sent.reused))
         outputs = [path for path in work.results.values() if path.partition("/")[0] not in _stages(sent.reused)]
         verdict = judge.judge(status, outputs, {file.path for file in left.files})
         if verdict.why and verdict.success:
@@ -132,6 +137,8 @@ class Cluster:
                 hint=f"`recast-dm logs {sent.workflow}` shows what it said",
             )
         sent.fetched(directory)
+        if self._known is not None:  # what it made is in the cache now
+            self._known.drop(self.reana.url, sent.id)
         return finished
 
     def _kept_here(self, work: Work, directory: Path, observer: events.Observer, sent: Submission) -> Finished | None:
@@ -142,18 +149,6 @@ class Cluster:
         except StepFailed:
             observer(events.Noted(f"what was fetched of {sent.workflow} is not whole any more: it is fetched again"))
             return None
-
-    def _left(self, sent: Submission, status: Status) -> Left:
-        logs = {job.id: job for job in self.reana.logs(sent.id).jobs}
-        return Left(
-            w=sent.workflow,
-            id=sent.id,
-            version=self.reana.you().version,
-            jobs=[logs.get(job.id, job) for job in status.jobs] or list(logs.values()),
-            files=tuple(self.reana.files(sent.id)),
-            reused=frozenset(map(StepId.parse, sent.reused)),
-            complete=status.state == "finished" or judge.all_done(status.progress),
-        )
 
     def _taken(self, left: Left, work: Work, directory: Path, observer: events.Observer) -> Finished:
         """A run directory of ours: each step with its record. What REANA made is fetched, also where the cache has it:
@@ -193,8 +188,15 @@ class Cluster:
                 return status
             self.clock.sleep(self.poll)
 
-    def _kept(self, key: str) -> Entry | None:
-        return self.cache.get(key) if self.cache else None
+    @property
+    def _known(self) -> Known | None:
+        return Known(self.cache.root / "reana") if self.cache else None
+
+    def _kept(self, work: Work) -> Callable[[str], Entry | None]:
+        """What is here already, or was made by earlier workflows there."""
+        if self.cache is None or self._known is None:
+            return lambda _: None
+        return Earlier(self.reana, self.cache, self._known, work.about)
 
     def _demand(self, translated: Translated) -> None:
         references = (translated.images or {}).values()

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recast_dm.backends.reana import places, workspace
 from recast_dm.backends.reana.api import Reana
-from recast_dm.backends.reana.values import File, moment
+from recast_dm.backends.reana.judge import all_done
+from recast_dm.backends.reana.values import File, Status, moment
 from recast_dm.backends.reana.values import Job as Distant
 from recast_dm.engine import command, events
-from recast_dm.model import Image, StepId, Workflow
+from recast_dm.engine.perform import now
+from recast_dm.model import Image, Step, StepId, Workflow
 from recast_dm.runtimes import About, Job, Outcome
 
-_DONE = ("finished", "succeeded")
+DONE = ("finished", "succeeded")
 NOT_DONE = 1
 """The exit code of a step that REANA did not finish; which one its command had, REANA does not say."""
 
@@ -40,6 +42,54 @@ class Left:
     files: Sequence[File]
     reused: frozenset[StepId] = frozenset()
     complete: bool = False
+
+    @classmethod
+    def of(cls, reana: Reana, status: Status, reused: Iterable[StepId]) -> Left:
+        """Asks the server what a run has left."""
+        logs = {job.id: job for job in reana.logs(status.id).jobs}
+        return cls(
+            w=status.name,
+            id=status.id,
+            version=reana.you().version,
+            jobs=[logs.get(job.id, job) for job in status.jobs] or list(logs.values()),
+            files=tuple(reana.files(status.id)),
+            reused=frozenset(reused),
+            complete=status.state == "finished" or all_done(status.progress),
+        )
+
+    def about(self, url: str) -> About:
+        return About("reana", self.version, (f"REANA's own containers at {url}, with a network",))
+
+
+def who(url: str, left: Left, done: Distant | None) -> dict[str, Any]:
+    """What a record says of who did the work: of its processor, its user and its limits REANA says nothing."""
+    said: dict[str, Any] = {"server": url, "workflow": left.w, "id": left.id}
+    found: dict[str, Any] = {"user": None, "limits": None, "cpu": {}, "seconds": 0.0}
+    if done is not None:
+        said |= {"job": done.id, "backend": done.backend, "backend_job": done.backend_id, "image": done.image}
+        said |= {"command": done.command}
+        begun = moment(done.started)
+        found |= {"seconds": round(done.seconds, 3), **({"started": begun.isoformat()} if begun else {})}
+    return {**found, "reana": said}
+
+
+def execution(url: str, left: Left, step: Step, image: Image, done: Distant) -> dict[str, Any]:
+    """The record of a job that nobody has asked for here: its command is in our words, as those of all records."""
+    about, inside = left.about(url), command.in_container(step)
+    call = command.invocation(step, inside)
+    return {
+        "started": now(),
+        "runtime": {"name": about.name, "version": about.version, "isolation": list(about.isolation)},
+        "image": image.document(),
+        "container_id": done.id,
+        "argv": list(call.argv),
+        "stdin": call.stdin,
+        "env": dict(call.env),
+        "cwd": call.cwd,
+        "places": {str(source): place for source, place in inside.items()},
+        "exit_code": 0,
+        **who(url, left, done),
+    }
 
 
 @dataclass(slots=True)
@@ -64,7 +114,7 @@ class Fetched:
         self.then(event)
 
     def about(self) -> About:
-        return About("reana", self.left.version, (f"REANA's own containers at {self.reana.url}, with a network",))
+        return self.left.about(self.reana.url)
 
     def image(self, reference: str) -> Image | None:  # noqa: ARG002  # the seam's signature: nothing is started here
         return None
@@ -86,7 +136,7 @@ class Fetched:
         return Outcome(0, done.id if done else self.left.w, elsewhere=self._record(job, place, done))
 
     def _was_done(self, done: Distant | None) -> bool:
-        return done.status in _DONE if done is not None else self.left.complete
+        return done.status in DONE if done is not None else self.left.complete
 
     def _log(self, job: Job, step: StepId, done: Distant | None, line: Callable[[str], None]) -> None:
         said = done.log if done else ""
@@ -102,16 +152,10 @@ class Fetched:
         _move(self.into / place, target)
 
     def _record(self, job: Job, place: str, done: Distant | None) -> dict[str, Any]:
-        """What the record says of who did the work. Of its processor and user, REANA says nothing."""
-        said: dict[str, Any] = {"server": self.reana.url, "workflow": self.left.w, "id": self.left.id}
-        found: dict[str, Any] = {"user": None, "limits": None, "cpu": {}, "seconds": 0.0}
-        if done is not None:
-            said |= {"job": done.id, "backend": done.backend, "backend_job": done.backend_id, "image": done.image}
-            said |= {"command": done.command}
-            begun = moment(done.started)
-            found |= {"seconds": round(done.seconds, 3), **({"started": begun.isoformat()} if begun else {})}
+        """What the record says otherwise than that of a step which was done here."""
+        found = who(self.reana.url, self.left, done)
         seen = self._seen(job, place)
-        return {**found, "reana": {**said, **({"places": seen} if seen else {})}}
+        return {**found, "reana": {**found["reana"], **({"places": seen} if seen else {})}}
 
     def _seen(self, job: Job, place: str) -> dict[str, str]:
         """Where the command saw, there, what it sees here at `/workdir` and `/inputs/<n>`."""

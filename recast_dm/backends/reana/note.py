@@ -12,13 +12,13 @@ from typing import Any
 
 from recast_dm import schemas, store
 from recast_dm.backends import Work
-from recast_dm.backends.reana.translate import INPUTS, Translated
+from recast_dm.backends.reana.translate import INPUTS, NOTE, Translated
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.images.placed import Placed
 from recast_dm.model import Image
 from recast_dm.spec import yadage
 
-FILE = "recast-dm/note.json"
+FILE = NOTE
 SCHEMA = "recast-dm/reana-note/1"
 
 
@@ -37,15 +37,14 @@ def images(work: Work, placed: Mapping[str, Placed]) -> dict[str, Image]:
 def digest(work: Work, found: Mapping[str, Image]) -> str:
     """Of the work: equal where the same is asked for, wherever images lie and whatever is at hand already."""
     tree = store.init_tree(work.initdir).sha256 if work.initdir else None
+    layers = {name: [list(image.diff_ids), image.platform, dict(image.config)] for name, image in found.items()}
     return store.digest(
         {
             "workflow": work.workflow.source,
             "relaxations": {stage: list(names) for stage, names in work.relaxations.items()},
             "initdata": work.initdata,
             "initdir": tree,
-            "images": {
-                name: [list(image.diff_ids), image.platform, dict(image.config)] for name, image in found.items()
-            },
+            "images": layers,
         }
     )
 
