@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recast_dm.cli import options, reana, view
+from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
     from recast_dm.backends.reana.submission import Submission
@@ -54,17 +55,12 @@ def submit(
     from recast_dm.backends.reana import names
     from recast_dm.cli import cluster, execution, progress
     from recast_dm.engine.rundir import INIT_FILES
-    from recast_dm.errors import UsageError
-    from recast_dm.reinterpret import outside
     from recast_dm.reinterpret.planned import planned
     from recast_dm.reinterpret.rerun import executed
 
-    values = options.model_values(model, settings, benchmark) if model else {}
-    if model is None and (settings or benchmark or events):
-        raise UsageError("--set, --benchmark and --events are of a signal model", hint="name it: --model NAME")
-    overrides, chosen, files = options.yaml_values(parameters, "-p"), options.k_factor(k_factor), tuple(events or ())
-    if model is not None:
-        outside.demand(model, values, files)
+    files = tuple(events or ())
+    values = _values(model, settings, benchmark, files)
+    overrides, chosen = options.yaml_values(parameters, "-p"), options.k_factor(k_factor)
     called = names.checked(name) if name else None
     reana.connected()  # before anything else is done
     directory = options.run_directory(workdir)
@@ -87,6 +83,21 @@ def submit(
         execution.show(result, json=json)
     else:
         _show(sent, directory, json)
+
+
+def _values(
+    model: str | None, settings: list[str] | None, benchmark: str | None, events: tuple[Path, ...]
+) -> dict[str, object]:
+    """The point of a model, as far as it is given. Raises UsageError for what is of no model, or misses events."""
+    from recast_dm.reinterpret import outside
+
+    if model is None:
+        if settings or benchmark or events:
+            raise UsageError("--set, --benchmark and --events are of a signal model", hint="name it: --model NAME")
+        return {}
+    values = options.model_values(model, settings, benchmark)
+    outside.demand(model, values, events)
+    return values
 
 
 def _show(sent: Submission, directory: Path, json: bool) -> None:

@@ -197,6 +197,26 @@ class TestWhatDoesNotGoWell:
         assert "count/0" in err
         assert "nosuch.py" in cli("logs", "there", "count/0")[1]
 
+    def test_what_reana_calls_failed_though_everything_is_there(self, cli, standin, capsule):
+        """Its engine died over a picture, after the last step: a success, and it is said."""
+        w = cli("submit", capsule, *POINT, "--workdir", "there")[1].strip()
+        await_end(standin, w).status = "failed"
+        assert cli("status", "there", "--watch")[0] == 0
+        code, out, err = cli("download", "there")
+        assert code == 0
+        assert "REANA calls it failed, but every step finished and every output is there" in err
+        assert "EXCLUDED" in out
+
+    def test_what_it_calls_finished_though_an_output_is_missing(self, cli, standin, capsule):
+        w = cli("submit", capsule, *POINT, "--workdir", "there")[1].strip()
+        (await_end(standin, w).workspace / "limit/limit.json").unlink()
+        code, _, err = cli("status", "there", "--watch")
+        assert code == 1
+        code, out, err = cli("download", "there")
+        assert code == 1
+        assert "EXCLUDED" not in out
+        assert "limit/0" in err
+
     def test_one_that_has_not_ended(self, tmp_path, join, cli, capsule):
         with Standin(tmp_path / "server", engine=AtOnce(work=1e6)) as standin:
             join(standin)
