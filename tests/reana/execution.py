@@ -60,10 +60,13 @@ class Execution:
         """Nothing: the thread keeps a run's state up to date."""
 
     def stop(self, standin: Standin, run: Run) -> None:
-        """The run is stopped at once; its containers end at the engine's next event."""
+        """The run is stopped at once, its containers are removed, and its engine ends with the next event."""
         with run.lock:
             run.status = "stopped"
             run.stopped = run.finished = standin.now()
+        about = standin.directory / "engine" / run.id / "run" / "run.json"
+        if self.runtime is not None and about.is_file():
+            self.runtime.sweep(json.loads(about.read_text())["id"])
 
     def close(self) -> None:
         for thread in self._threads:
@@ -78,8 +81,8 @@ class _Performed:
         self._now = standin.now
         self._run = run
         self._directory = standin.directory / "engine" / run.id
-        self._names: dict[StepId, str] = {}
         self._jobs: dict[StepId, Job] = {}
+        self._logs: dict[StepId, Path] = {}
 
     def perform(self) -> None:
         run = self._run
@@ -111,7 +114,6 @@ class _Performed:
         initdata = self._run.parameters_given()
         self._run.say(f"initializing workflow with initdata: {initdata}", self._now())
         workflow = yadage.workflow(document)
-        self._names = {}
         work = Work(
             workflow=workflow,
             initdata=initdata,
@@ -188,7 +190,7 @@ class _Performed:
             started=self._now(),
         )
         self._jobs[step], self._run.jobs[job.id] = job, job
-        self._logs = {**getattr(self, "_logs", {}), step: log}
+        self._logs[step] = log
         self._run.say(f"Submitted job with id: {job.id}", self._now())
 
     def _close(self, step: StepId, status: str) -> None:

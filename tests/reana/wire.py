@@ -124,7 +124,11 @@ def served(handle: Handle) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            answer = handle(Request.of(self.command, self.path, dict(self.headers), _sent(self)))
+            try:
+                answer = handle(Request.of(self.command, self.path, dict(self.headers), _sent(self)))
+            except requests.RequestException:  # a fault: the connection ends without an answer
+                self.close_connection = True
+                return
             self.send_response(answer.status)
             for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
                 self.send_header(name, value)

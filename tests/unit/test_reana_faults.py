@@ -10,6 +10,7 @@ import requests
 
 from recast_dm.backends.reana import submission
 from recast_dm.backends.reana.api import Reana
+from recast_dm.backends.reana.connection import Connection
 from tests.reana import faults
 from tests.reana.faults import Faults, Killed, VirtualClock
 from tests.reana.standin import TOKEN, Standin
@@ -98,3 +99,16 @@ def test_a_killed_client_does_nothing_more(tmp_path):
     trial.client.command()
     runs = trial.standin.runs_of(NAME)
     assert [run.full for run in runs if run.queued is not None] == [f"{NAME}.1"]
+
+
+@pytest.mark.parametrize("seed", [5, 17, 23])
+def test_faults_of_real_connections_do_as_little(tmp_path, caplog, seed):
+    caplog.set_level("DEBUG")
+    trial = Trial(seed, tmp_path, shares=(0.3,))
+    trial.faults.deadly, trial.faults.elsewhere, trial.moves = False, None, False
+    with trial.standin.served(trial.faults) as url:
+        trial.client.reana = Reana(Connection(trial.standin.server(url), clock=trial.clock))
+        assert trial.run() is None
+    assert trial.faults.met
+    assert "/api/workflows" in caplog.text, "urllib3 tells of every request"
+    assert TOKEN not in caplog.text
