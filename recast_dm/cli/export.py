@@ -13,6 +13,7 @@ from recast_dm.errors import UsageError
 
 if TYPE_CHECKING:
     from recast_dm.capsule import Capsule
+    from recast_dm.export import Exporter
     from recast_dm.export.scans import Scan
 
 SCANS = "hepdata"
@@ -23,24 +24,33 @@ Source = Annotated[
         metavar="RUN|SCAN|CAPSULE", help="A run directory, a name below build/runs, a scan.json, or a capsule."
     ),
 ]
-Format = Annotated[str, typer.Option("--format", metavar="ro-crate|hepdata", help="Whose format.")]
+Format = Annotated[str, typer.Option("--format", metavar="ro-crate|hepdata|reana", help="Whose format.")]
 Output = Annotated[
     Path,
     typer.Option("-o", "--output", metavar="DIR|FILE", help="Where it goes: a directory, or one .zip or .tar.gz file."),
 ]
 
 
-def export(source: Source, output: Output, format: Format = "ro-crate", json: options.Json = False) -> None:  # noqa: A002  # the option's name
-    """Write a run, a scan or a capsule in another format: an RO-Crate, or a submission to HEPData.
+def export(
+    source: Source,
+    output: Output,
+    format: Format = "ro-crate",  # noqa: A002  # the option's name
+    registry: options.RegistryName = None,
+    json: options.Json = False,
+) -> None:
+    """Write a run, a scan or a capsule in another format: an RO-Crate, a submission to HEPData, a REANA workflow.
 
     \b
     Examples:
       recast-dm export build/runs/latest -o my-run.zip
       recast-dm export build/runs/latest --format hepdata -o my-scan.tar.gz --json
+      recast-dm export my-search.capsule --format reana --registry registry.example.org/group -o my-search
     """
     from recast_dm import export as exporters
 
     exporter = exporters.find(format)
+    if registry is not None:
+        exporter = _with_registry(exporter, registry)
     what = _scan(source) if format == SCANS else chosen.capsule(source) or chosen.directory(source)
     done = exporter.export(what, output)
     place = _place(what, source)
@@ -58,6 +68,14 @@ def export(source: Source, output: Output, format: Format = "ro-crate", json: op
         return
     rows = [("export", str(done.output)), ("of", str(place)), ("files", str(done.files)), ("bytes", str(done.size))]
     view.out(view.table(rows))
+
+
+def _with_registry(exporter: Exporter, registry: str) -> Exporter:
+    from recast_dm.export.reana import ReanaDirectory
+
+    if not isinstance(exporter, ReanaDirectory):
+        raise UsageError("--registry is for --format reana", hint="leave it out")
+    return replace(exporter, registry=registry)
 
 
 def _scan(word: Path) -> Scan:

@@ -31,6 +31,8 @@ VERSION = "0.9.0"
 """The oldest REANA that can run what is made here."""
 WORKFLOW = "workflow/workflow.yml"
 MANIFEST = "reana.yaml"
+NOTE = "recast-dm/note.json"
+"""Beside the workflow lies what it was made of (`note`)."""
 RESERVED = (INPUTS, "workflow", "recast-dm", "reused", "_yadage", MANIFEST)
 """Names in a workspace that no stage may have: REANA puts a stage's files into a directory of its name."""
 OPEN = "REANA's containers have a network, and may write into each other's directories"
@@ -82,7 +84,7 @@ def translate(
     workflow = {"type": "yadage", "file": WORKFLOW}
     specification = {
         "version": VERSION,
-        "inputs": {"files": sorted(everything), "parameters": parameters},
+        "inputs": {"files": sorted([*everything, NOTE]), "parameters": parameters},
         "workflow": workflow,
         "outputs": {"files": outputs} if outputs else {"directories": [each.name for each in work.workflow.stages]},
     }
