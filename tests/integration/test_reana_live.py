@@ -4,7 +4,8 @@
 
 A real server has to be able to run the image debian:bookworm-slim. Workflows are called `recast-dm-contract-...`; what
 the tests create there they delete. Nothing is assumed about timing but that a run of two small steps ends within
-`LONGEST` seconds. Without a server, the same tests run against the stand-in, so that they are known to work.
+`LONGEST` seconds. The same tests run against the stand-in, so that they are known to work; there every request and
+every answer is held against the official document of REANA's interface.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from recast_dm.backends.reana.refusing import NotAFile, Refused
 from recast_dm.backends.reana.values import Created, Status
 from recast_dm.config import Config
 from recast_dm.errors import RecastError
+from tests.reana import openapi
 from tests.reana.execution import Execution
 from tests.reana.standin import Standin
 
@@ -48,8 +50,10 @@ def reana(request, tmp_path_factory) -> Iterator[Reana]:
     docker, toy = request.getfixturevalue("docker"), request.getfixturevalue("toy_image")
     execution = Execution(runtime=docker, called=lambda name: toy.reference if name == IMAGE else name)
     standin = Standin(tmp_path_factory.mktemp("server"), engine=execution)
-    with standin, standin.served() as url:
+    problems: list[str] = []
+    with standin, standin.served(openapi.checked(standin.handle, problems)) as url:
         yield Reana(Connection(standin.server(url)))
+    assert problems == [], "what was said is not as the official document has it"
 
 
 @pytest.fixture

@@ -48,12 +48,12 @@ class Execution:
     called: Callable[[str], str] = same
     jobs: int = 2
     allow_host: bool = False
-    _threads: list[threading.Thread] = field(default_factory=list)
+    _threads: list[tuple[threading.Thread, Path]] = field(default_factory=list)
 
     def begin(self, standin: Standin, run: Run) -> None:
         run.status, run.queued = "queued", standin.now()
         thread = threading.Thread(target=_Performed(self, standin, run).perform, name=f"reana {run.full}", daemon=True)
-        self._threads.append(thread)
+        self._threads.append((thread, standin.directory / "engine" / run.id))
         thread.start()
 
     def look(self, standin: Standin, run: Run) -> None:
@@ -64,13 +64,18 @@ class Execution:
         with run.lock:
             run.status = "stopped"
             run.stopped = run.finished = standin.now()
-        about = standin.directory / "engine" / run.id / "run" / "run.json"
+        self._sweep(standin.directory / "engine" / run.id)
+
+    def _sweep(self, directory: Path) -> None:
+        about = directory / "run" / "run.json"
         if self.runtime is not None and about.is_file():
             self.runtime.sweep(json.loads(about.read_text())["id"])
 
     def close(self) -> None:
-        for thread in self._threads:
-            thread.join(timeout=60)
+        for thread, directory in self._threads:
+            while thread.is_alive():  # a container may have been about to start when its run was stopped
+                self._sweep(directory)
+                thread.join(timeout=0.5)
 
 
 class _Performed:
