@@ -153,6 +153,32 @@ class TestSubmitAndDownload:
         assert json.loads(Path("there/result.json").read_text())["overrides"] == {"events": 500}
 
 
+class TestManyPoints:
+    WORDS = ("--model", "spin1-axial", "--points", "points.csv", "--workdir", "many")
+
+    @pytest.fixture(autouse=True)
+    def points(self, here):
+        (here / "points.csv").write_text("m_med,m_dm\n500,1\n500,2\n")
+
+    def test_each_is_a_workflow_and_all_are_collected(self, cli, standin, capsule):
+        code, out, err = cli("submit", capsule, *self.WORDS, "--at-once", "2")
+        assert code == 0, err
+        assert out.count("excluded") == 2
+        assert len(document(cli, "reana-workflows-1", "ls", "--reana")["workflows"]) == 2
+        assert document(cli, "scan-1", "submit", capsule, *self.WORDS, "-q")["points"][1]["parameters"]["m_dm"] == 2
+        assert len(document(cli, "reana-workflows-1", "ls", "--reana")["workflows"]) == 2
+        assert "3/3 steps" in cli("status", "many/point/1")[1]
+
+    @pytest.mark.parametrize("words", [["--wait"], ["--name", "mine"], ["--again"]])
+    def test_words_of_one_point(self, cli, standin, capsule, words):
+        code, _, err = cli("submit", capsule, *self.WORDS, *words)
+        assert code == 2
+        assert "--points goes without" in err
+
+    def test_no_model(self, cli, standin, capsule):
+        assert "--points are of a signal model" in cli("submit", capsule, "--points", "points.csv")[2]
+
+
 class TestFromAnotherMachine:
     """No submission.json, no cache: the name of the workflow is all there is."""
 
