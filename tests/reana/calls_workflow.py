@@ -66,7 +66,7 @@ def _wanted(run: Run, query: Any) -> bool:
     names = json.loads(query.get("search") or "{}").get("name")
     if names:
         return str(names[0]).lower() in run.name.lower()
-    return bool(query.get("type", "batch") == "batch")
+    return query.get("type", "batch") == "batch" or run.session is not None
 
 
 def _item(standin: Standin, run: Run, query: Any) -> dict[str, Any]:
@@ -80,7 +80,14 @@ def _item(standin: Standin, run: Run, query: Any) -> dict[str, Any]:
         "size": things.size(files.used(run.workspace)) if sized else things.no_size(),
         "status": run.status,
         "user": USER,
+        **_session(run, query),
     }
+
+
+def _session(run: Run, query: Any) -> dict[str, Any]:
+    if query.get("type") != "interactive":
+        return {}
+    return {"session_status": "running", "session_type": run.session, "session_uri": f"/{run.id}"}
 
 
 # --- created ---------------------------------------------------------------------------------------------------------

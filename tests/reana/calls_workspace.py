@@ -196,3 +196,27 @@ def _named(run: Run, part: str) -> list[str]:
     """The files and directories that a specification calls its inputs or outputs."""
     asked = run.specification.get(part) or {}
     return [*(asked.get("files") or ()), *(asked.get("directories") or ())]
+
+
+# --- interactive sessions: nothing is started, only remembered --------------------------------------------------------
+
+_SESSIONS = ("jupyter",)
+
+
+def open_session(standin: Standin, _: Request, w: str, kind: str) -> Response:
+    run = standin.find(w, missing=403)
+    if kind not in _SESSIONS:
+        known = ", ".join(_SESSIONS)
+        raise Refusal(404, f"Interactive session type {kind} not found, try with one of: [{known}].")
+    if run.session is not None:
+        raise Refusal(409, "Interactive session is already open.")
+    run.session = kind
+    return Response.json(200, {"path": f"/{run.id}"})
+
+
+def close_session(standin: Standin, _: Request, w: str) -> Response:
+    run = standin.find(w)
+    if run.session is None:
+        raise Refusal(404, f"Workflow - {run.full} has no open interactive session.")
+    run.session = None
+    return Response.json(200, {"message": "The interactive session has been closed"})

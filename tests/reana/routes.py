@@ -28,6 +28,8 @@ _TABLE: tuple[tuple[str, str, Call], ...] = (
     ("GET", f"/api/workflows/{_W}/status", calls_workflow.status),
     ("PUT", f"/api/workflows/{_W}/status", calls_workflow.set_status),
     ("GET", f"/api/workflows/{_W}/logs", calls_workflow.logs),
+    ("POST", f"/api/workflows/{_W}/open/{_W}", calls_workspace.open_session),
+    ("POST", f"/api/workflows/{_W}/close/", calls_workspace.close_session),
     ("GET", f"/api/workflows/{_W}/retention_rules", calls_workspace.retention_rules),
     ("POST", f"/api/workflows/{_W}/prune", calls_workspace.prune),
     ("GET", f"/api/workflows/{_W}/disk_usage", calls_workspace.disk_usage),

@@ -94,7 +94,15 @@ class Client:
 class Trial:
     """The world of one seed."""
 
-    def __init__(self, seed: int, directory: Path, *, shares: tuple[float, ...] = (0.03, 0.1, 0.3, 0.6)) -> None:
+    def __init__(
+        self,
+        seed: int,
+        directory: Path,
+        *,
+        shares: tuple[float, ...] = (0.03, 0.1, 0.3, 0.6),
+        both: bool = False,
+    ) -> None:
+        """`both`: a client may be killed while another is at it, too."""
         chance = random.Random(f"trial {seed}")
         self.clock = VirtualClock()
         self.ending = chance.choice(("finished", "finished", "failed"))
@@ -107,13 +115,13 @@ class Trial:
         )
         self.work = translated(seed)
         self.directory = directory
-        together = chance.random() < 0.4
+        together = chance.random() < 0.4 or both
         self.faults = Faults(
             self.standin.handle,
             seed,
             self.clock,
             share=chance.choice(shares),
-            deadly=not together,
+            deadly=both or not together,
             elsewhere=self._elsewhere if together else None,
         )
         self.moves = chance.random() < 0.3

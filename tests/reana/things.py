@@ -63,6 +63,8 @@ class Run:
     jobs: dict[str, Job] = field(default_factory=dict)
     total: int = 0
     log: str = ""
+    session: str | None = None
+    """The kind of the interactive session that is open in its workspace."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property

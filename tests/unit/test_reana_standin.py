@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from workbench import shell
 
+from recast_dm.backends.reana.api import Reana
 from recast_dm.runtimes.fake import FakeRuntime
 from tests.reana import recorded
 from tests.reana.execution import Execution
@@ -212,6 +213,46 @@ def test_lists_have_pages_and_are_searched(plain):
     assert found["has_next"]
     _, found = client("GET", "workflows", type="batch", search=json.dumps({"name": ["one"]}))
     assert [each["name"] for each in found["items"]] == ["one.2", "one.1"]
+
+
+def test_a_session_is_opened_once_and_closed(plain):
+    client = Client(plain)
+    client("POST", "workflows", {"workflow": {"type": "yadage"}}, workflow_name="w")
+    assert client("POST", "workflows/w/open/nosuch")[0] == 404
+    status, said = client("POST", "workflows/w/open/jupyter", {})
+    assert (status, said) == (200, {"path": f"/{plain.find('w').id}"})
+    assert [each["session_type"] for each in client("GET", "workflows", type="interactive")[1]["items"]] == ["jupyter"]
+    assert client("POST", "workflows/w/open/jupyter")[0] == 409
+    assert client("POST", "workflows/w/close/")[0] == 200
+    assert client("POST", "workflows/w/close/")[0] == 404
+
+
+def test_a_workspace_is_pruned_moved_and_gone_when_it_was_deleted(plain):
+    client = Client(plain)
+    asked = {"inputs": {"files": ["in"]}, "outputs": {"files": ["out"]}, "workflow": {"type": "yadage"}}
+    client("POST", "workflows", {**asked, "workspace": {"retention_days": {"*.tmp": 3}}}, workflow_name="w")
+    for name in ("in", "out", "log", "d/x"):
+        client("POST", "workflows/w/workspace", b"1", file_name=name)
+    assert client("GET", "workflows/w/retention_rules")[1]["retention_rules"][0]["retention_days"] == 3
+    assert client("PUT", "workflows/move_files/w", source="log", target="logs/log")[0] == 200
+    assert client("PUT", "workflows/move_files/w", source="nosuch", target="x")[0] == 404
+    assert sorted(client("DELETE", "workflows/w/workspace/d%2F*")[1]["deleted"]) == ["d/x"]
+    client("POST", "workflows/w/prune", include_outputs="true")
+    assert [each["name"] for each in client("GET", "workflows/w/workspace")[1]["items"]] == ["in"]
+    client("PUT", "workflows/w/status", {"workspace": True}, status="deleted")
+    assert client("GET", "workflows/w/status")[1]["status"] == "deleted"
+    assert client("GET", "workflows/w/workspace")[0] == 404
+
+
+def test_a_bundle_is_unpacked_and_json_refused(tmp_path):
+    standin = Standin(tmp_path, site=Site(bundles=True, bearer=True))
+    reana = Reana(standin.connection())
+    asked = {"workflow": {"type": "yadage", "file": "workflow/w.yml"}, "inputs": {"files": [], "directories": []}}
+    assert reana.create("w", asked, {"workflow/w.yml": STEPS.encode()}).name == "w.1"
+    assert reana.read("w.1", "workflow/w.yml") == STEPS.encode()
+    headers = {"Authorization": f"Bearer {standin.token}", "Content-Type": "application/json"}
+    answer = standin.handle(Request.of("POST", "/api/workflows?workflow_name=w", headers, b"{}"))
+    assert answer.status == 400
 
 
 def test_secrets_are_kept_by_name(plain):
