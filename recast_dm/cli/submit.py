@@ -46,7 +46,7 @@ def submit(
         typer.Option("--points", metavar="FILE", help="Many points (CSV, as for `scan`): a workflow each, collected."),
     ] = None,
     at_once: options.AtOnce = 8,
-    retries: Annotated[int, typer.Option(min=0, max=100, help="Begin a point that failed so often again.")] = 0,
+    retries: Annotated[int, typer.Option(min=0, max=100, help="Begin what failed there so often again.")] = 0,
     workdir: options.Workdir = None,
     no_cache: options.NoCache = False,
     quiet: options.Quiet = False,
@@ -59,8 +59,7 @@ def submit(
 
     \b
     Examples:
-      recast-dm submit my-search.capsule --model spin1-axial --set m_med=2000 --set m_dm=1
-      recast-dm submit my-search.capsule -p seed=7 --wait --json
+      recast-dm submit my-search.capsule --model spin1-axial --set m_med=2000 --set m_dm=1 --json
       recast-dm submit my-search.capsule --model spin1-axial --points points.csv --at-once 20 --retries 1
     """
     from recast_dm.backends.reana import names
@@ -104,7 +103,9 @@ def submit(
     directory = options.run_directory(workdir)
     opening = execution.Opening(inputs_from=tuple(inputs_from or ()), events=files)
     subject = execution.open_subject(capsule, opening, directory / INIT_FILES)
-    backend = cluster.cluster(registry=registry, layout=subject.layout, name=called, again=again, cached=not no_cache)
+    backend = cluster.cluster(
+        registry=registry, layout=subject.layout, name=called, again=again, retries=retries, cached=not no_cache
+    )
     if registry is None and not quiet:
         view.say("note: REANA pulls images by their names, unchecked; --registry HOST has it pull exactly these")
     plan = planned(subject, model, values, overrides)
