@@ -286,6 +286,22 @@ class TestWhatDoesNotGoWell:
         assert message in err
         assert standin.runs == {}
 
+    def test_an_analysis_whose_images_nobody_captured(self, cli, standin, toy_directory):
+        code, _, err = cli("submit", toy_directory, *POINT)
+        assert code == 2
+        assert "recast-dm capture" in err
+        assert "--registry is for a capsule" in cli("submit", toy_directory, *POINT, "--registry", "localhost:5000")[2]
+        assert standin.runs == {}
+
+    def test_a_registry_that_does_not_answer(self, cli, standin, capsule):
+        """Found before anything is sent, with the line that mends it."""
+        code, out, _ = cli("submit", capsule, *POINT, "--registry", "localhost:1", "--json")
+        found = json.loads(out)
+        assert (code, found["kind"]) == (2, "usage")
+        assert "cannot be pulled" in found["message"]
+        assert "recast-dm images push" in found["hint"]
+        assert standin.runs == {}
+
     def test_no_server(self, cli, capsule, monkeypatch):
         monkeypatch.setattr(options, "DEFAULTS", replace(options.DEFAULTS, reana=None))
         assert cli("submit", capsule, *POINT)[0] == 2
