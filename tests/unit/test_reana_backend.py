@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.backend import Cluster
 from recast_dm.backends.reana.known import Known
 from recast_dm.engine.cache import StepCache
-from recast_dm.errors import StepFailed, UsageError
+from recast_dm.errors import Interrupted, StepFailed, UsageError
 from recast_dm.images import fake
 from recast_dm.runtimes.fake import FakeRuntime
 from recast_dm.spec import text
@@ -329,3 +330,34 @@ def test_a_submission_is_as_its_schema_says(site):
 
 def _ended(site: Site, workflow: str):
     return await_end(site.standin, workflow)
+
+
+def test_a_result_of_a_stage_that_was_sent_along_is_not_asked_of_reana(site):
+    site.run("first")
+    work = replace(site.work("other"), results={"sum": "sum/sum.txt", "second": "make_1/out.txt"})
+    site.cluster().execute(work, directory=site.root / "second", observer=site.seen)
+    run = next(run for run in site.standin.runs.values() if run.full == site.submitted("second").workflow)
+    assert run.specification["outputs"] == {"files": ["sum/sum.txt"]}
+
+
+def test_an_interrupted_wait_says_what_goes_on(site):
+    class Clock:
+        def now(self) -> float:
+            return 0.0
+
+        def sleep(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    site.workflow = spec.yadage.parse_workflow(text.parse(STEPS.replace("cat {file}", "sleep 1; cat {file}"), "w.yml"))
+    with pytest.raises(Interrupted, match=r"small-.*\.1 stays at https://reana"):
+        site.run("there", clock=Clock())
+    site.run("there")
+    assert len(site.names()) == 1
+
+
+def test_a_failed_run_is_retried_as_often_as_asked(tmp_path):
+    site = Site(tmp_path, STEPS.replace("echo {word} >> {out}", "echo {word}; exit 3"))
+    with pytest.raises(StepFailed):
+        site.run("there", retries=2)
+    assert len(site.names()) == 3
+    assert Known(site.root / "cache of ada" / "reana").ids(site.standin.server().url, ABOUT) == []

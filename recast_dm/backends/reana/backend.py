@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from recast_dm import store
 from recast_dm.backends import Work
-from recast_dm.backends.reana import judge, names, note, preflight, submission
+from recast_dm.backends.reana import judge, names, note, places, preflight, submission
 from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.connection import Clock, SystemClock
 from recast_dm.backends.reana.earlier import Earlier
@@ -68,25 +68,37 @@ class Cluster:
         RemoteError, SpecError (REANA cannot run it so), Interrupted on a KeyboardInterrupt: the workflow goes on there.
         """
         for attempt in range(self.retries + 1):
-            again = self.again and not attempt
-            sent = self.submit(work, directory, observer, again=again)
             try:
-                if sent.state == "fetched" and (finished := self._kept_here(work, directory, observer, sent)):
-                    return finished
-                return self.fetch(work, directory, observer, sent, self._waited(sent, work, observer))
+                return self._tried(work, directory, observer, again=self.again and not attempt)
             except StepFailed as error:
-                sent.failed(directory)
+                self._forget(directory)
                 if attempt == self.retries:
                     raise
-                observer(events.Noted(f"{sent.workflow} failed: {error.message}; it is begun again"))
+                observer(events.Noted(f"{error.message}; it is begun again"))
             except KeyboardInterrupt as error:
+                sent = submission.read(directory)
+                w = sent.workflow if sent is not None else ""
                 raise Interrupted(
-                    f"interrupted; {sent.workflow} goes on at {self.reana.url}",
+                    f"interrupted; {w or 'what was sent'} stays at {self.reana.url}, and goes on if it was started",
                     signal_number=getattr(error, "signal_number", 2),
-                    hint=f"`recast-dm status {sent.workflow}` looks at it; the same command with --workdir {directory} "
-                    "goes on from here",
+                    hint=f"the same command with --workdir {directory} goes on from here"
+                    + (f"; `recast-dm status {w}` looks at it" if w else ""),
                 ) from None
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
+
+    def _tried(self, work: Work, directory: Path, observer: events.Observer, *, again: bool) -> Finished:
+        sent = self.submit(work, directory, observer, again=again)
+        if sent.state == "fetched" and (finished := self._kept_here(work, directory, observer, sent)):
+            return finished
+        return self.fetch(work, directory, observer, sent, self._waited(sent, work, observer))
+
+    def _forget(self, directory: Path) -> None:
+        """What ended badly: the next submission is a new run. What it finished is in the cache."""
+        sent = submission.read(directory)
+        if sent is not None and sent.id:
+            sent.failed(directory)
+            if self._known is not None:
+                self._known.drop(self.reana.url, sent.id)
 
     def submit(self, work: Work, directory: Path, observer: events.Observer, *, again: bool = False) -> Submission:
         """Sends the work, and does not wait. Repeated from the same directory, it finds what was sent."""
@@ -126,7 +138,8 @@ class Cluster:
                 hint="the same command begins a new run",
             )
         left = Left.of(self.reana, status, map(StepId.parse, sent.reused))
-        outputs = [path for path in work.results.values() if path.partition("/")[0] not in _stages(sent.reused)]
+        along = [places.directory(work.workflow, step) for step in left.reused]
+        outputs = [path for path in work.results.values() if not path.startswith(tuple(f"{each}/" for each in along))]
         verdict = judge.judge(status, outputs, {file.path for file in left.files})
         if verdict.why and verdict.success:
             observer(events.Warned(f"{sent.workflow}: {verdict.why}"))
@@ -207,7 +220,3 @@ def _name(work: Work, digest: str) -> str:
     """What the work is called there, wherever it is submitted from."""
     subject = str(work.about.get("capsule") or store.digest(work.workflow.source))
     return names.workflow_name(str(work.about.get("analysis") or "workflow"), subject, digest)
-
-
-def _stages(steps: Sequence[str]) -> frozenset[str]:
-    return frozenset(step.rpartition("/")[0] for step in steps)

@@ -8,7 +8,8 @@ limits as REANA reads them, `reused` leaves out stages whose files can be sent a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def translate(
     init = publish_init(work.initdata, names if work.initdir else None)
     parameters = {**values.thaw(init, lambda path: path.render({INIT: INPUTS})), **along.parameters}
     _demand_unlike_files(work.initdata, init, [*files, *along.files])
-    outputs = [path for path in results.values() if path.partition("/")[0] not in along.stages]
+    outputs = [path for path in results.values() if not _of_stage(path, along.stages)]
     workflow_file = yaml.safe_dump(along.document, sort_keys=False, width=120).encode()
     everything: dict[str, Path | bytes] = {**files, **along.files, WORKFLOW: workflow_file}
     workflow = {"type": "yadage", "file": WORKFLOW}
@@ -106,6 +107,12 @@ def _by_stage(steps: Sequence[Step]) -> dict[str, list[Step]]:
     for step in expand.steps_of(steps):
         found.setdefault(step.id.names, []).append(step)
     return found
+
+
+def _of_stage(path: str, stages: Collection[str]) -> bool:
+    """Whether a result is a file of one of these stages: `make/out.txt`, or `make_3/out.txt` of a scattered one."""
+    head = path.partition("/")[0]
+    return head in stages or re.sub(r"_\d+$", "", head) in stages
 
 
 def _init_files(work: Work) -> dict[str, Path | bytes]:
