@@ -122,7 +122,10 @@ class _Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        again = Retry(2, status_forcelist=BUSY, backoff_factor=0.3, respect_retry_after_header=False)
+        # whatever is sent may be sent again: it is named by its content, and an upload that is left is forgotten
+        again = Retry(
+            2, status_forcelist=BUSY, backoff_factor=0.3, respect_retry_after_header=False, allowed_methods=None
+        )
         again.raise_on_status = False
         for scheme in ("https://", "http://"):
             self.mount(scheme, HTTPAdapter(max_retries=again))
@@ -230,7 +233,7 @@ class Registry:
         if answer is None:
             return None
         with answer:
-            data = _bounded(answer)
+            data = bounded(answer)
         if ":" in version and store.sha256_name(data) != version:
             raise IntegrityError(f"{name.host} gives other bytes for {name.repository}@{version}")
         return data
@@ -279,7 +282,7 @@ class Registry:
                 data=data,
                 stream=True,
                 timeout=TIMEOUT,
-                allow_redirects=method == "GET",
+                allow_redirects=method in ("GET", "HEAD"),
             )
         except (requests.RequestException, ValueError) as error:
             raise _unanswered(name.host, error) from None
@@ -301,7 +304,7 @@ class Registry:
             asked = {"service": said.get("service", ""), "scope": f"repository:{name.repository}:{self.actions}"}
             who = {"Authorization": f"Basic {login}"} if login else {}
             with self._session.get(realm, params=asked, headers=who, stream=True, timeout=TIMEOUT) as answer:
-                given = layout.read(_bounded(answer), f"the token of {name.host}") if answer.ok else {}
+                given = layout.read(bounded(answer), f"the token of {name.host}") if answer.ok else {}
         except (requests.RequestException, ValueError) as error:
             raise _unanswered(f"{name.host}, which sends us elsewhere for a token,", error) from None
         return f"Bearer {given.get('token') or given.get('access_token') or ''}"
@@ -315,7 +318,8 @@ def _pieces(answer: requests.Response) -> Iterator[bytes]:
         raise _unanswered(urlsplit(answer.url).netloc, error) from None
 
 
-def _bounded(answer: requests.Response) -> bytes:
+def bounded(answer: requests.Response) -> bytes:
+    """The body of an answer that is JSON. Raises RemoteError for one that is too large, or ends early."""
     data = bytearray()
     for piece in _pieces(answer):
         data += piece

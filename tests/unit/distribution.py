@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from imagetars import OCI, config, digest, manifest, packed
@@ -54,6 +55,9 @@ class Host:
     def demand_token(self, realm: str | None = None) -> None:
         self.token = f'Bearer realm="{realm or f"http://{self.address}/token"}",service="the registry",scope="x"'
 
+    def request(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+        return self.answer(target, headers)
+
     def answer(self, target: str, headers: dict[str, str]) -> Answer:
         self.asked.append((target, headers))
         parts = urlsplit(target)
@@ -69,22 +73,26 @@ class Host:
 
 
 @contextmanager
-def serve() -> Iterator[Host]:
-    host = Host()
+def serve(host: Host | None = None) -> Iterator[Any]:
+    host = host or Host()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            answer = host.answer(self.path, dict(self.headers))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answer = host.request(self.command, self.path, dict(self.headers), body)
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             length = len(answer.body) if answer.length is None else answer.length
             self.send_header("Content-Length", str(length))
             self.end_headers()
-            self.wfile.write(answer.body)
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
             self.close_connection = length != len(answer.body)
+
+        do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815  # the names that http.server calls
 
         def log_message(self, *_: object) -> None:
             pass
