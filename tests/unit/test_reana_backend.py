@@ -361,3 +361,47 @@ def test_a_failed_run_is_retried_as_often_as_asked(tmp_path):
         site.run("there", retries=2)
     assert len(site.names()) == 3
     assert Known(site.root / "cache of ada" / "reana").ids(site.standin.server().url, ABOUT) == []
+
+
+def test_records_say_where_commands_saw_what_they_see_here(site):
+    cluster = site.cluster()
+    sent = cluster.submit(site.work(), site.root / "there", site.seen)
+    run = _ended(site, sent.workflow)
+    for job in run.jobs.values():
+        job.command = f"cat /var/reana/{run.id}/inputs/in.txt"
+    cluster.execute(site.work(), directory=site.root / "there", observer=site.seen)
+    seen = [record["execution"]["reana"]["places"] for record in records(site.root / "there")]
+    root = f"/var/reana/{run.id}"
+    assert seen[1] == {"/workdir": f"{root}/make_1", "/inputs/0": f"{root}/inputs"}
+    assert seen[2] == {"/workdir": f"{root}/sum", "/inputs/0": f"{root}/make_0", "/inputs/1": f"{root}/make_1"}
+
+
+SAYS = """
+stages:
+- name: say
+  dependencies: [init]
+  scheduler:
+    scheduler_type: singlestep-stage
+    parameters: {out: '{workdir}/out.txt', said: '{workdir}/said.yml'}
+    step:
+      process: {process_type: string-interpolated-cmd, cmd: 'echo 1 > {out}; echo "file: /ROOT/say/out.txt" > {said}'}
+      publisher: {publisher_type: fromyaml-pub, yamlfile: said.yml}
+      environment: {environment_type: docker-encapsulated, image: image, imagetag: '1.0'}
+"""
+
+
+def test_what_a_file_there_says_of_places_is_understood_here(site):
+    """A step publishes what its file says, which names a path of REANA's workspace."""
+    site.workflow = spec.yadage.parse_workflow(text.parse(SAYS, "workflow.yml"))
+    work = replace(site.work(), results={})
+    cluster = site.cluster()
+    sent = cluster.submit(work, site.root / "there", site.seen)
+    run = _ended(site, sent.workflow)
+    root = f"/var/reana/{run.id}"
+    said = run.workspace / "say/said.yml"
+    said.chmod(0o644)
+    said.write_text(said.read_text().replace("/ROOT", root))
+    for job in run.jobs.values():
+        job.command = f"touch {root}/say/out.txt"
+    [record] = cluster.execute(work, directory=site.root / "there", observer=site.seen).records
+    assert record.document()["published"] == {"file": "say/0/out.txt"}
