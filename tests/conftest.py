@@ -28,3 +28,12 @@ def validators(tmp_path_factory):
     from tests import validators as standards
 
     return standards.prepare(tmp_path_factory.mktemp("validators"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_token_is_written(tmp_path_factory):
+    """Whatever the tests have written, the token of REANA's stand-in is in none of it."""
+    yield
+    from tests.reana import canary
+
+    assert list(canary.found(tmp_path_factory.getbasetemp())) == []

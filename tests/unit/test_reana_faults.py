@@ -11,7 +11,7 @@ import requests
 from recast_dm.backends.reana import submission
 from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.connection import Connection
-from tests.reana import faults
+from tests.reana import canary, faults
 from tests.reana.faults import Faults, Killed, VirtualClock
 from tests.reana.standin import TOKEN, Standin
 from tests.reana.submitting import NAME, Trial
@@ -71,6 +71,10 @@ def test_a_token_in_a_file_is_found(tmp_path, monkeypatch):
 
     monkeypatch.setattr(submission.Submission, "keep", leaking)
     assert "the token is in" in (Trial(1, tmp_path).run() or "")
+    leaks = list(canary.found(tmp_path))
+    assert {path.name for path in leaks} == {"log"}
+    for path in leaks:
+        path.unlink()
 
 
 def test_an_error_of_the_transport_carries_the_token(tmp_path):
