@@ -101,8 +101,9 @@ class Test:
 
     @cached_property
     def background(self) -> Fit:
-        """The fit to the data without signal."""
-        return self.likelihood.fit(self.data, np.zeros(1))
+        """The fit to the data without signal: from afresh, or from the best fit where that leads lower."""
+        none = np.zeros(1)
+        return _lower(self.likelihood.fit(self.data, none), self.likelihood.fit(self.data, none, self.best))
 
     @property
     def best(self) -> Fit:

@@ -104,6 +104,7 @@ def test_the_correlation_model_matters_as_much_as_it_did():
 @example(seed=644)  # the lowest minimum at mu = 1 is reached from a stronger signal only
 @example(seed=947)  # the lowest minimum without signal is reached from a signal only
 @example(seed=489)  # a step to a far mu loses the lowest minimum at the limit
+@example(seed=771)  # the lowest minimum without signal is reached from the best fit only
 def test_random_models_agree_with_pyhf(seed):
     assert campaign.one(seed) is None
 
