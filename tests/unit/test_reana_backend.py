@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -363,13 +364,18 @@ def test_a_failed_run_is_retried_as_often_as_asked(tmp_path):
     assert Known(site.root / "cache of ada" / "reana").ids(site.standin.server().url, ABOUT) == []
 
 
-def test_records_say_where_commands_saw_what_they_see_here(site):
+@pytest.mark.parametrize("place", ["init", "there/.init"])
+def test_records_say_where_commands_saw_what_they_see_here(site, place):
+    """Init files that had to be made lie in the run directory itself."""
     cluster = site.cluster()
-    sent = cluster.submit(site.work(), site.root / "there", site.seen)
+    if place != "init":
+        shutil.copytree(site.root / "init", site.root / place)
+    work = replace(site.work(), initdir=site.root / place)
+    sent = cluster.submit(work, site.root / "there", site.seen)
     run = _ended(site, sent.workflow)
     for job in run.jobs.values():
         job.command = f"cat /var/reana/{run.id}/inputs/in.txt"
-    cluster.execute(site.work(), directory=site.root / "there", observer=site.seen)
+    cluster.execute(work, directory=site.root / "there", observer=site.seen)
     seen = [record["execution"]["reana"]["places"] for record in records(site.root / "there")]
     root = f"/var/reana/{run.id}"
     assert seen[1] == {"/workdir": f"{root}/make_1", "/inputs/0": f"{root}/inputs"}

@@ -15,6 +15,7 @@ from typing import Any
 from recast_dm.backends.reana import places, workspace
 from recast_dm.backends.reana.api import Reana
 from recast_dm.backends.reana.judge import all_done
+from recast_dm.backends.reana.translate import INPUTS
 from recast_dm.backends.reana.values import File, Status, moment
 from recast_dm.backends.reana.values import Job as Distant
 from recast_dm.engine import command, events
@@ -165,8 +166,9 @@ class Fetched:
         run = job.workdir.parents[2]  # DIR/.attempts/<attempt>/work
         found = {command.WORKDIR: f"{root}/{place}"}
         for n, source in enumerate(job.inputs):
-            inside = source.is_relative_to(run) and not source.is_relative_to(run / ".attempts")
-            where = self._directory(StepId.parse(str(source.relative_to(run)))) if inside else "inputs"
+            below = source.relative_to(run) if source.is_relative_to(run) else None
+            step = below is not None and not below.parts[0].startswith(".")  # init files may lie in DIR/.init
+            where = self._directory(StepId.parse(str(below))) if step else INPUTS
             found[f"/inputs/{n}"] = f"{root}/{where}"
         return found
 
