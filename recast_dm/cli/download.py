@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recast_dm.cli import options, reana, view
-from recast_dm.errors import UsageError
+from recast_dm.errors import StepFailed, UsageError
 
 if TYPE_CHECKING:
     from recast_dm.backends import Work
@@ -99,7 +99,13 @@ def _run(
         found = replace(found, work=_as_submitted(found.work, directory))
         plan = _planned(capsule or source, found)
         work = plan.work if plan else found.work
-        finished = backend.fetch(work, directory, observer, _sent(found, directory), found.status)
+        sent = _sent(found, directory)
+        try:
+            finished = backend.fetch(work, directory, observer, sent, found.status)
+        except StepFailed:
+            if sent is not found.sent:  # this is where it was submitted: the same `submit` is to begin it anew
+                sent.failed(directory)
+            raise
     if plan is None:
         _show(found, finished, json)
         return

@@ -216,12 +216,14 @@ class TestFromAnotherMachine:
 
 class TestWhatDoesNotGoWell:
     def test_a_step_that_fails_there(self, cli, standin, capsule):
-        w = cli("submit", capsule, *POINT, "-p", "program=nosuch.py", "--workdir", "there")[1].strip()
+        words = ("submit", capsule, *POINT, "-p", "program=nosuch.py", "--workdir", "there")
+        w = cli(*words)[1].strip()
         await_end(standin, w)
         code, _, err = cli("download", "there")
         assert code == 1
         assert "count/0" in err
         assert "nosuch.py" in cli("logs", "there", "count/0")[1]
+        assert cli(*words)[1].strip() == w.replace(".1", ".2"), "what failed is begun anew"
 
     def test_what_reana_calls_failed_though_everything_is_there(self, cli, standin, capsule):
         """Its engine died over a picture, after the last step: a success, and it is said."""
