@@ -155,8 +155,8 @@ def difference(standin: Standin, request: Request, a: str, b: str) -> Response:
 
 
 def _specification_diff(one: Any, other: Any) -> list[str]:
-    shown = [json.dumps(each, indent=2, sort_keys=True).splitlines() for each in (one, other)]
-    return list(difflib.unified_diff(*shown))
+    a, b = (json.dumps(each, indent=2, sort_keys=True).splitlines() for each in (one, other))
+    return list(difflib.unified_diff(a, b))
 
 
 def _workspace_diff(one: Run, other: Run, brief: bool, lines: int) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.engine import events
-from recast_dm.errors import RecastError
+from recast_dm.errors import RecastError, ToolMissing
 from recast_dm.model import Image, Stage, StepId, StepSpec, SubWorkflow, Workflow
 from recast_dm.runtimes import Runtime
 from tests.reana import yadage
@@ -154,8 +154,13 @@ class _Performed:
         runtime = self._execution.runtime
         if runtime is None:
             return {}
-        found = {name: runtime.image(self._execution.called(name)) for name in workflow.images()}
-        return {name: replace(image, reference=name) for name, image in found.items()}
+        found = {}
+        for name in workflow.images():
+            image = runtime.image(self._execution.called(name))
+            if image is None:
+                raise ToolMissing(f"the image {name} cannot be pulled")
+            found[name] = replace(image, reference=name)
+        return found
 
     def _metadata(self, document: Mapping[str, Any]) -> None:
         place = self._run.workspace / "_yadage"

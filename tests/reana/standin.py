@@ -11,7 +11,6 @@ given (see `execution`). What it does otherwise than a real server is listed in 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import threading
@@ -27,7 +26,7 @@ import requests
 
 from recast_dm.backends.reana.connection import Connection
 from recast_dm.config import ReanaServer
-from tests.reana import wire
+from tests.reana import files, things, wire
 from tests.reana.engines import AtOnce, Engine
 from tests.reana.limiting import Rate
 from tests.reana.refusing import Refusal, unknown
@@ -198,8 +197,6 @@ class Standin:
         return run
 
     def disk_usage(self) -> int:
-        from tests.reana import files
-
         return sum(files.used(place) for place in {run.workspace for run in self.runs.values()} if place.is_dir())
 
     def processor_usage(self) -> int:
@@ -213,8 +210,6 @@ class Standin:
 
     def demand_quota(self, more: int = 0, action: str = "This action") -> None:
         """Raises Refusal where the user has, or would have, used more than may be."""
-        from tests.reana import things
-
         limit = self.site.disk_limit
         if 0 < limit < self.disk_usage() + more:
             shown = things.size(limit)["human_readable"]
@@ -232,12 +227,6 @@ def await_end(standin: Standin, w: str, seconds: float = 120.0) -> Run:
         assert time.monotonic() < deadline, f"{run.full} is still {run.status} after {seconds} s:\n{run.log}"
         time.sleep(0.05)
     return run
-
-
-@contextlib.contextmanager
-def environment(url: str, token: str = TOKEN) -> Iterator[dict[str, str]]:
-    """The variables that name a server, as users set them."""
-    yield {"REANA_SERVER_URL": url, "REANA_ACCESS_TOKEN": token}
 
 
 def body_of(request: Request) -> Any:

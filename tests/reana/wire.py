@@ -88,7 +88,6 @@ class Adapter(BaseAdapter):
             enforce_content_length=True,
         )
         found.url, found.request, found.encoding = request.url, request, "utf-8"
-        found.connection = self  # type: ignore[attr-defined]
         return found
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from recast_dm import spec
 from recast_dm.model import Workflow
 from recast_dm.spec import refs, text
 
-IGNORED = {"env": {}, "envscript": "", "workdir": None, "par_mounts": [], "resources": []}
+IGNORED = frozenset({"env", "envscript", "workdir", "par_mounts", "resources"})
 """What REANA's yadage engine does nothing with, of an environment; `resources` are the cluster's matter."""
 ELSEWHERE = "/tmp"  # in the container
 """Where commands start here. At REANA that is the workspace, and in no case the step's or the image's directory."""

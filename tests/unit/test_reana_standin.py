@@ -160,6 +160,13 @@ def test_a_step_that_fails_is_a_failed_run(executed):
     assert run.progress()["failed"]["total"] >= 1
 
 
+def test_an_image_that_is_not_there_is_a_failed_run_that_says_so(executed):
+    client = Client(executed)
+    run = await_end(executed, submitted(client, {}, STEPS.replace("image: debian", "image: nosuch")))
+    assert run.status == "failed"
+    assert "nosuch:bookworm-slim cannot be pulled" in run.log
+
+
 def test_a_run_is_started_once_and_restarted_by_number(executed):
     client = Client(executed)
     name = submitted(client, {})
