@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 
@@ -16,26 +17,31 @@ class Crossing:
     rises: bool
 
 
-def crossings(values: Sequence[float], mu_upper: Sequence[float]) -> tuple[Crossing, ...]:
-    """Where mu_UL = 1 between neighbouring points, by interpolation of log mu_UL. `values` rise.
+def crossings(points: Sequence[tuple[float, float | None]]) -> tuple[Crossing, ...]:
+    """Where mu_UL = 1 between neighbours of points (value, mu_UL) whose values rise, by interpolation of log mu_UL.
 
-    >>> crossings([1000.0, 1500.0, 2000.0], [0.1, 0.5, 2.0])
+    Next to a point without a limit (None) nothing is known.
+
+    >>> crossings([(1000.0, 0.1), (1500.0, 0.5), (2000.0, 2.0), (2500.0, None), (3000.0, 0.5)])
     (Crossing(value=1750.0, rises=True),)
     """
     found = []
-    for n in range(len(values) - 1):
-        left, right = math.log(mu_upper[n]), math.log(mu_upper[n + 1])
-        if (left < 0) != (right < 0):
-            part = left / (left - right)
-            found.append(Crossing(values[n] + part * (values[n + 1] - values[n]), right > left))
+    for (x, mu), (to_x, to_mu) in pairwise(points):
+        if mu is None or to_mu is None or (mu < 1) == (to_mu < 1):
+            continue
+        left, right = math.log(mu), math.log(to_mu)
+        found.append(Crossing(x + left / (left - right) * (to_x - x), right > left))
     return tuple(found)
 
 
 def along(axis: str, points: Iterable[Mapping[str, Any]], *, expected: bool = False) -> tuple[Crossing, ...]:
-    """The crossings of the points of a scan document that differ along one axis; those without a limit are left out."""
-    rows = sorted(
-        (point["parameters"][axis], point["mu_upper_exp"][2] if expected else point["mu_upper_obs"])
-        for point in points
-        if point["status"] == "done"
-    )
-    return crossings([value for value, _ in rows], [mu for _, mu in rows])
+    """The crossings of the points of a scan document that differ along one axis."""
+    rows = [(float(point["parameters"][axis]), _limit(point, expected)) for point in points]
+    return crossings(sorted(rows, key=lambda row: row[0]))
+
+
+def _limit(point: Mapping[str, Any], expected: bool) -> float | None:
+    if point["status"] != "done":
+        return None
+    found: float = point["mu_upper_exp"][2] if expected else point["mu_upper_obs"]
+    return found

@@ -108,19 +108,3 @@ def _scattered(table: Any, xs: Any, ys: Any, log_x: bool, log_y: bool) -> Field 
     except (QhullError, ValueError):  # fewer than three points, or all on one line
         return None
     return Field(x, y, np.ma.masked_invalid(z), log_x, log_y)
-
-
-def crossings(points: Sequence[tuple[float, float | None]], level: float = 1.0) -> tuple[float, ...]:
-    """Where a limit on mu crosses a level along one axis, of points (x, mu) in rising order of x; linear in log mu.
-
-    >>> crossings([(1000, .1), (2000, 10), (3000, None)])
-    (1500.0,)
-    """
-    from math import log
-
-    found = []
-    for (x, mu), (to_x, to_mu) in pairwise(points):
-        if mu is None or to_mu is None or (mu < level) == (to_mu < level):
-            continue
-        found.append(x + (to_x - x) * log(level / mu) / log(to_mu / mu))
-    return tuple(found)

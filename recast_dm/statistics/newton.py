@@ -87,10 +87,26 @@ def direction(point: Array, at: tuple[Array, Array, Array], box: Box | None) -> 
             hessian = np.where(held[:, :, None] | held[:, None, :], np.eye(point.shape[1]), hessian)
     try:
         np.linalg.cholesky(hessian)
-        step = -np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0].astype(np.float64, copy=False)
+        step = _upwards(gradient, hessian)
     except np.linalg.LinAlgError:
-        step = np.stack([_descent(*row) for row in zip(gradient, hessian, strict=True)])
+        step = np.stack([_turned(*row) for row in zip(gradient, hessian, strict=True)])
     return step, -0.5 * (gradient * step).sum(axis=1)
+
+
+def _upwards(gradient: Array, hessian: Array) -> Array:
+    """Newton's steps (rows, n) on functions that bend upwards."""
+    steps: Array = -np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0].astype(np.float64, copy=False)
+    return steps
+
+
+def _turned(gradient: Array, hessian: Array) -> Array:
+    """The step (n,) of one row, on the function bent upwards only if it bends downwards: whatever other rows do."""
+    try:
+        np.linalg.cholesky(hessian)
+    except np.linalg.LinAlgError:
+        return _descent(gradient, hessian)
+    step: Array = _upwards(gradient[None], hessian[None])[0]
+    return step
 
 
 def _descent(gradient: Array, hessian: Array) -> Array:

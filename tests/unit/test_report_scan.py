@@ -6,8 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recast_dm import schemas
 from recast_dm.errors import IntegrityError, UsageError
@@ -79,20 +77,6 @@ def test_a_contour_lies_where_the_invented_limit_is_one():
         assert heavier > 0.999
     assert min(m_dm for _, m_dm in line) == 1.0
     assert max(m_med for m_med, _ in line) == pytest.approx(scans.CROSSING, abs=0.01)
-
-
-@given(st.floats(0.02, 50), st.floats(0.02, 50))
-def test_a_crossing_is_linear_in_the_logarithm(low, high):
-    found = contours.crossings([(1000.0, low), (2000.0, high)])
-    if (low < 1) == (high < 1):
-        assert found == ()
-    else:
-        share = (found[0] - 1000) / 1000
-        assert low ** (1 - share) * high**share == pytest.approx(1)
-
-
-def test_a_gap_is_no_crossing():
-    assert contours.crossings([(1, 0.1), (2, None), (3, 10)]) == ()
 
 
 def test_scattered_points_give_the_line_of_the_grid():

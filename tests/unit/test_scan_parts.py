@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from workbench import Seen
 
 from recast_dm import reinterpret
@@ -20,17 +22,31 @@ from recast_dm.reinterpret.scan import scan
 
 class TestCrossings:
     def test_where_the_limit_rises_and_falls(self):
-        found = crossing.crossings([1.0, 2.0, 3.0], [2.0, 0.5, 2.0])
+        found = crossing.crossings([(1.0, 2.0), (2.0, 0.5), (3.0, 2.0)])
         assert found == (crossing.Crossing(1.5, False), crossing.Crossing(2.5, True))
 
     def test_none(self):
-        assert crossing.crossings([1.0, 2.0], [2.0, 3.0]) == ()
-        assert crossing.crossings([1.0], [0.5]) == ()
+        assert crossing.crossings([(1.0, 2.0), (2.0, 3.0)]) == ()
+        assert crossing.crossings([(1.0, 0.5)]) == ()
 
-    def test_points_without_a_limit_are_left_out(self):
+    @given(st.floats(0.02, 50), st.floats(0.02, 50))
+    def test_linear_in_the_logarithm(self, low, high):
+        found = crossing.crossings([(1000.0, low), (2000.0, high)])
+        if (low < 1) == (high < 1):
+            assert found == ()
+        else:
+            share = (found[0].value - 1000) / 1000
+            assert low ** (1 - share) * high**share == pytest.approx(1)
+
+    def test_a_gap_is_no_crossing(self):
+        assert crossing.crossings([(1.0, 0.1), (2.0, None), (3.0, 10.0)]) == ()
+
+    def test_along_an_axis_next_to_a_point_without_a_limit(self):
+        """What is printed and what is drawn say the same: across a point that has no limit, nothing."""
         points = [
+            {"status": "not covered", "parameters": {"m": 4.0}},
             {"status": "done", "parameters": {"m": 3.0}, "mu_upper_obs": 4.0, "mu_upper_exp": [0, 0, 0.1, 0, 0]},
-            {"status": "not covered", "parameters": {"m": 2.0}},
+            {"status": "done", "parameters": {"m": 5.0}, "mu_upper_obs": 0.1, "mu_upper_exp": [0, 0, 0.1, 0, 0]},
             {"status": "done", "parameters": {"m": 1.0}, "mu_upper_obs": 0.25, "mu_upper_exp": [0, 0, 0.1, 0, 0]},
         ]
         assert crossing.along("m", points) == (crossing.Crossing(2.0, True),)

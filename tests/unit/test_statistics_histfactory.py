@@ -14,6 +14,7 @@ from recast_dm.statistics import found, histfactory, newton, reference
 from recast_dm.statistics.asymptotic import Test as Fits
 from recast_dm.statistics.histfactory import rates
 from recast_dm.statistics.histfactory.interpolation import bend, coefficients, log_factor
+from recast_dm.statistics.likelihood import Data
 from recast_dm.statistics.workspace import Model
 
 
@@ -189,6 +190,38 @@ def test_what_the_measurement_says_of_parameters_holds():
     assert fit.parameters[0, likelihood.parameters.index(("bin0", 0))] == 0.5
 
 
+def test_a_fixed_parameter_is_not_tried_on_its_other_side():
+    """A parameter that moves yields to one side either way has two minima, unless it may not move at all."""
+    model = counting([70, 18], [50, 20], [5, 2], [4, 6])
+    both = {"name": "both", "type": "histosys", "data": {"hi_data": [60.0, 20.0], "lo_data": [59.0, 20.0]}}
+    model.workspace["channels"][0]["samples"][0]["modifiers"].append(both)
+    for parameter in (
+        {"name": "both", "inits": [0.5], "bounds": [[-5.0, 5.0]], "fixed": True},
+        {"name": "both", "inits": [0.5], "bounds": [[0.4, 0.6]]},
+    ):
+        model.workspace["measurements"][0]["config"]["parameters"] = [parameter]
+        likelihood = found.bind(model)
+        fit = likelihood.fit(likelihood.observed(), np.ones(1))
+        place = likelihood.parameters.index(("both", 0))
+        assert parameter["bounds"][0][0] <= fit.parameters[0, place] <= parameter["bounds"][0][1]
+        assert not parameter.get("fixed") or fit.parameters[0, place] == 0.5
+
+
+@pytest.mark.parametrize("seed", [5, 13])
+@pytest.mark.parametrize("mu", [None, 1.0])
+def test_a_fit_does_not_depend_on_the_rows_beside_it(seed, mu):
+    """With 13, fits of the extreme rows do not converge where those of the data do, and took these with them."""
+    likelihood = found.bind(random_model(seed))
+    data = likelihood.observed()
+    main = np.concatenate([data.main, 0 * data.main, 10 * data.main, data.main[:, ::-1]])
+    rows = Data(main=main, aux=np.tile(data.aux, (4, 1)))
+    together = likelihood.fit(rows, None if mu is None else np.full(4, mu))
+    for row in range(4):
+        alone = likelihood.fit(rows.rows(slice(row, row + 1)), None if mu is None else np.array([mu]))
+        assert together.value[row] == pytest.approx(alone.value[0], abs=1e-8)
+        assert together.mu[row] == pytest.approx(alone.mu[0], rel=1e-4, abs=1e-4)
+
+
 def test_what_comes_first_does_not_change_what_follows():
     """Signals of one background share its reading and its fit, and still are what each is alone."""
     names = list(susy_patches())[:3]
@@ -220,6 +253,15 @@ class TestNewton:
 
         with pytest.raises(StatisticsError, match="did not converge"):
             newton.minimise(lying, np.ones((1, 1)))
+
+    def test_a_row_that_bends_downwards_leaves_the_others_their_steps(self):
+        gradient = np.array([[1.0, 2.0], [0.3, -0.1]])
+        hessian = np.array([[[3.0, 0.7], [0.7, 2.0]], [[-1.0, 0.2], [0.2, 1.0]]])
+        at = np.zeros(2), gradient, hessian
+        together = newton.direction(np.zeros((2, 2)), at, None)[0]
+        alone = newton.direction(np.zeros((1, 2)), (at[0][:1], gradient[:1], hessian[:1]), None)[0]
+        assert together[0].tolist() == alone[0].tolist()
+        assert gradient[1] @ together[1] < 0
 
     def test_a_saddle_is_left(self):
         """(x^2 - 1)^2 bends downwards at 0.1: the step is turned, and a minimum found."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from recast_dm.errors import UsageError
-from recast_dm.report import contours
+from recast_dm.reinterpret import crossing
 from recast_dm.report.scan import Row, Scan
 
 Quantity: TypeAlias = Literal["mu", "sigma"]
@@ -139,4 +139,5 @@ def _crossings(rows: list[Row], axis: str) -> dict[str, tuple[float, ...]]:
             corrected = [mu / (row.k_factor or 1) if mu else None for mu, row in zip(curves[name], rows, strict=True)]
             curves[f"{name}, with K"] = corrected
     xs = [row.parameters[axis] for row in rows]
-    return {name: contours.crossings(list(zip(xs, mus, strict=True))) for name, mus in curves.items()}
+    found = {name: crossing.crossings(list(zip(xs, mus, strict=True))) for name, mus in curves.items()}
+    return {name: tuple(each.value for each in several) for name, several in found.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, zip_longest
 
 import numpy as np
 
@@ -150,43 +150,61 @@ class HistFactory:
     def _lowest(self, data: Data, theta: Array, with_mu: bool) -> Fit:
         """The best of several fits for each row: from `theta`; from where fits for a stronger signal end, for which
         another minimum may already be the lowest; and with parameters that move yields to the same side either way,
-        where they are pulled, on their other sides."""
+        where they are pulled, on their other sides. What one row tries and finds does not depend on the others."""
         poi = self._compiled.poi
         strength = theta[:, poi].copy()
-        best = self._attempt(data, self._possible(data, theta), None, with_mu)
+        best = self._attempt(data, self._possible(data, theta), self._unfitted(theta), with_mu)
         for begin in (np.tile(self._compiled.begin, (len(data), 1)), theta.copy()):
             begin[:, poi] = 2.0 if with_mu else np.where(strength > 0, 2 * strength, 0.5)
-            if (strong := self._attempt(data, begin, None, False)) is not None:
-                begin[:, self._nuisance] = strong.parameters
+            begin[:, self._nuisance] = self._attempt(data, begin, self._unfitted(begin), False).parameters
             begin[:, poi] = begin[:, poi] if with_mu else strength
             best = self._attempt(data, begin, best, with_mu)
-        for flipped in self._other_sides(best):
-            if best is not None:
-                other = self._theta(best)
-                other[:, flipped] = np.where(other[:, flipped] > 0, -1.0, 1.0)
-                best = self._attempt(data, other, best, with_mu)
-        if best is None:
+        best = self._from_other_sides(data, best, with_mu)
+        if not np.all(np.isfinite(best.value)):
             raise StatisticsError("a fit did not converge, wherever it began")
         return best
 
-    def _other_sides(self, best: Fit | None) -> list[list[int]]:
+    def _unfitted(self, begin: Array) -> Fit:
+        """Rows before any fit: anything is better."""
+        nowhere = np.full(len(begin), np.inf)
+        parameters = begin[:, self._nuisance]
+        return Fit(mu=begin[:, self._compiled.poi].copy(), value=nowhere, slope=nowhere, parameters=parameters)
+
+    def _from_other_sides(self, data: Data, best: Fit, with_mu: bool) -> Fit:
+        """Each row's turns one after the other, each from the best so far."""
+        for turn in zip_longest(*(self._other_sides(theta) for theta in self._theta(best))):
+            rows = np.array([row for row, flipped in enumerate(turn) if flipped is not None])
+            now = best.rows(rows)
+            begin = self._theta(now)
+            for place, row in enumerate(rows):
+                begin[place, turn[row]] = self._flipped(begin[place], turn[row])
+            best = gaussian.merged(best, rows, self._attempt(data.rows(rows), begin, now, with_mu))
+        return best
+
+    def _flipped(self, theta: Array, indices: list[int]) -> Array:
+        other = np.where(theta[indices] > 0, -1.0, 1.0)
+        flipped: Array = np.clip(other, self._compiled.lower[indices], self._compiled.upper[indices])
+        return flipped
+
+    def _other_sides(self, theta: Array) -> list[list[int]]:
         """Which two-sided parameters to try on their other sides: any of the most pulled, the rest one by one."""
-        if best is None or not len(self._compiled.two_sided):
-            return []
-        pulls = np.abs(self._theta(best)[:, self._compiled.two_sided]).max(axis=0)
-        pulled = [int(self._compiled.two_sided[k]) for k in np.argsort(-pulls) if pulls[k] > PULLED]
+        free = self._compiled.two_sided[~self._compiled.fixed[self._compiled.two_sided]]
+        pulls = np.abs(theta[free])
+        pulled = [int(free[k]) for k in np.argsort(-pulls) if pulls[k] > PULLED]
         most, rest = pulled[:MOST], pulled[MOST:]
         together = [list(some) for size in range(1, len(most) + 1) for some in combinations(most, size)]
         return together + [[index] for index in rest]
 
-    def _attempt(self, data: Data, begin: Array, best: Fit | None, with_mu: bool) -> Fit | None:
+    def _attempt(self, data: Data, begin: Array, best: Fit, with_mu: bool) -> Fit:
         """The better, row by row, of a fit and one that begins elsewhere; one that does not converge is no better."""
         try:
             fit = self._minimised(data, begin, with_mu)
         except StatisticsError:
+            if len(data) == 1:
+                return best
+            for row in np.arange(len(data))[:, None]:  # those that converge are not lost for the one that does not
+                best = gaussian.merged(best, row, self._attempt(data.rows(row), begin[row], best.rows(row), with_mu))
             return best
-        if best is None:
-            return fit
         rows = np.flatnonzero(fit.value < best.value - NOISE)
         return gaussian.merged(best, rows, fit.rows(rows))
 
