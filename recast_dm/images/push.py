@@ -126,9 +126,10 @@ def _name(registry: str, reference: str) -> Name:
     >>> str(_name("localhost:5000/ours", "recast-dm/toy:1.0"))
     'ours/recast-dm/toy:1.0'
     """
-    if not _HOST.fullmatch(registry):
-        raise UsageError(f"{registry!r} is no registry", hint="write HOST[:PORT][/PATH]: registry.example.org/group")
     host, _, path = registry.partition("/")
+    # docker takes a first word without dot and port for a part of a name at its hub, and would pull from there
+    if not _HOST.fullmatch(registry) or not ("." in host or ":" in host or host == "localhost"):
+        raise UsageError(f"{registry!r} is no registry", hint="write HOST[:PORT][/PATH]: registry.example.org/group")
     own = Name.parse(reference)
     return Name(host, f"{path.strip('/')}/{own.repository}".lstrip("/"), own.version)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Iterable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +21,7 @@ from recast_dm.capsule import open_capsule
 from recast_dm.errors import RemoteError
 from recast_dm.images import push as pushing
 from recast_dm.images.blobs import Blobs
-from recast_dm.images.layout import stored, write
+from recast_dm.images.layout import Layout, stored, write
 
 pytestmark = pytest.mark.container
 
@@ -76,18 +80,21 @@ def test_a_registry_is_asked_for_them(toy_capsule, host):
 
 
 class _Breaking(BaseHTTPRequestHandler):
-    """Passes requests on to a registry, and cuts the connection at one of them."""
+    """Passes requests on to a registry, and cuts the connection at its n-th request, and those `after` it."""
 
     protocol_version = "HTTP/1.1"
     behind = ""
     cut_at = 0
+    after = 0
     count = 0
+    cutting = staticmethod(lambda: None)
 
     def answer(self) -> None:
         import http.client
 
         type(self).count += 1
-        if type(self).count == type(self).cut_at:
+        if self.cut_at and self.cut_at <= type(self).count <= self.cut_at + self.after:
+            self.cutting()
             self.connection.close()
             self.close_connection = True
             return
@@ -117,7 +124,7 @@ class _Breaking(BaseHTTPRequestHandler):
 @pytest.fixture
 def breaking(host):
     """A way to the registry that can be cut at its n-th request."""
-    handler = type("Breaking", (_Breaking,), {"behind": host, "count": 0, "cut_at": 0})
+    handler = type("Breaking", (_Breaking,), {"behind": host})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield handler, f"localhost:{server.server_port}"
@@ -125,35 +132,81 @@ def breaking(host):
     server.server_close()
 
 
-def tiny(root: Path) -> Path:
-    """A layout with one image of two small layers."""
+def tiny(root: Path, *more: Iterable[bytes], names: Sequence[str] = ("ours/tiny:1",)) -> Path:
+    """A layout of images of the same two small layers, and more."""
     blobs = Blobs(root / "blobs")
-    layers = [blobs.add_pieces([bytes(10240 * (n + 1))]) for n in range(2)]
-    rootfs = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
-    data = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": rootfs}).encode()
-    blobs.add(data)
-    write(root / "oci", [stored("ours/tiny:1", data, layers)], blobs)
+    layers = [blobs.add_pieces(each) for each in ([bytes(10240)], [bytes(20480)], *more)]
+    images = []
+    for name in names:
+        rootfs = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
+        data = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": rootfs, "author": name}).encode()
+        blobs.add(data)
+        images.append(stored(name, data, layers))
+    write(root / "oci", images, blobs)
     return root / "oci"
 
 
-def test_cut_anywhere_and_repeated_it_is_whole(host, breaking, tmp_path):
+def test_cut_once_anywhere_it_goes_on_and_cut_for_longer_it_is_repeated(host, breaking, tmp_path):
     handler, address = breaking
     layout = tiny(tmp_path / "tiny")
-    cut = 0
-    for at in range(1, 20):
-        handler.count, handler.cut_at = 0, at
+    for after in (0, 2):
+        cut = 0
+        for at in range(1, 30):
+            handler.count, handler.cut_at, handler.after = 0, at, after
+            shutil.rmtree(tmp_path / "registry", ignore_errors=True)
+            (tmp_path / "registry").mkdir()
+            try:
+                pushing.push(layout, address)
+            except RemoteError:
+                cut += 1
+            if handler.count < at:
+                break
+            handler.cut_at = 0
+            (done,) = pushing.push(layout, address)
+            assert pushing.reachable(done.placed.reference.replace(address, host)) is None
+        assert handler.count < at, "the way to the registry was not cut at each request"
+        assert cut == (at - 1 if after else 0)
+
+
+CLIENT = """
+import pathlib, resource, sys
+from recast_dm.images import push
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+(done,) = push.push(pathlib.Path(sys.argv[1]), sys.argv[2])
+print(done.sent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_client_that_is_killed_anywhere_is_followed_by_one_that_ends(host, breaking, tmp_path):
+    handler, address = breaking
+    layout = tiny(tmp_path / "tiny")
+    for at in (1, 3, 6, 10, 11):
         shutil.rmtree(tmp_path / "registry", ignore_errors=True)
         (tmp_path / "registry").mkdir()
-        try:
-            pushing.push(layout, address)
-        except RemoteError:
-            cut += 1
-        if handler.count < at:
-            break
+        with subprocess.Popen([sys.executable, "-c", CLIENT, str(layout), address]) as process:
+            handler.count, handler.cut_at, handler.cutting = 0, at, process.kill
+            assert process.wait(60) == -9
         handler.cut_at = 0
-        (done,) = pushing.push(layout, address)
-        assert pushing.reachable(done.placed.reference.replace(address, host)) is None
-    assert cut > 2  # a question that is cut is asked again; what is sent is not
+        (done,) = pushing.push(layout, host)
+        assert pushing.reachable(done.placed.reference) is None
+        assert (done.sent > 0) == (at < 10)  # the last two requests are those of the manifest
+
+
+def test_a_large_layer_goes_through_little_memory(host, tmp_path):
+    size = 256
+    layout = tiny(tmp_path / "large", (os.urandom(2**20) for _ in range(size)))
+    sent, grown = map(int, call(sys.executable, "-c", CLIENT, layout, host).split())
+    assert sent > size * 2**20
+    assert grown < 40 * 1024  # KiB
+
+
+def test_a_layer_of_two_images_is_sent_once(host, tmp_path):
+    layout = tiny(tmp_path / "two", names=("ours/one:1", "ours/two:1"))
+    told = []
+    pushing.push(layout, host, told=told.append)
+    layers = {layer.digest for layer in Layout(layout).images()[0].layers}
+    assert [each.there for each in told if each.digest in layers] == [False, False, True, True]
+    assert len(told) == 6
 
 
 def test_one_that_is_not_there(layout):

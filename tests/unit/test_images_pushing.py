@@ -313,7 +313,10 @@ class TestTrouble:
             pushing.push(layout, host.address)
         assert host.manifests == {}
 
-    @pytest.mark.parametrize("registry", ["", "http://localhost:5000", "localhost:5000/UPPER", "a b", "m@h", "x/../y"])
+    @pytest.mark.parametrize(
+        "registry",
+        ["", "http://localhost:5000", "localhost:5000/UPPER", "a b", "m@h", "x.y/../z", "group", "group/search"],
+    )
     def test_what_is_no_registry(self, layout, registry):
         with pytest.raises(UsageError):
             pushing.placed(layout, registry)
