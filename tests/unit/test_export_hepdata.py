@@ -314,6 +314,23 @@ class TestTheAbstract:
         assert again.axes == {"m_med": scans.M_MED, "m_dm": scans.M_DM}
         assert again.fixed == {"g_q": 0.25, "g_dm": 1.0, "g_l": 0.0}
 
+    def test_the_command_names_points_that_form_no_grid_the_budget_and_the_k_factor(self):
+        document = scans.document()
+        assert not {"--points", "--budget", "--k-factor"} & set(abstract.command(loaded(document)).split())
+        corrected = [
+            {**point, "k_factor": {"name": "drell-yan"}} if point["status"] == "done" else point
+            for point in document["points"]
+        ]
+        said = abstract.command(loaded({**document, "points": corrected[:-1]})).split()
+        assert said[said.index("--points") + 1] == "points.csv"
+        assert said[said.index("--k-factor") + 1] == "drell-yan"
+        assert "--grid" not in said
+        adaptive = {**document, "points": document["points"][:-1], "contour": {"evaluations": 35, "budget": 40}}
+        said = abstract.command(Scan(document=adaptive, place=Path("scan.json"))).split()
+        assert said[1] == "contour"
+        assert said[said.index("--budget") + 1] == "40"
+        assert "--points" not in said
+
     def test_records_that_are_related(self):
         document = scans.document()
         document["references"] = {"doi": "10.17182/hepdata.89408.v3", "hepdata": "ins1847779", "twiki": "X"}

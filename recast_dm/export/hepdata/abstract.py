@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +11,9 @@ from recast_dm import __version__, signals
 from recast_dm.capsule.citation import reference
 from recast_dm.errors import RecastError
 from recast_dm.export.scans import Scan
+
+POINTS = "points.csv"
+"""What the command calls a file of points that form no grid; the table 'Points of the scan' holds them."""
 
 
 def text(scan: Scan) -> str:
@@ -25,13 +29,20 @@ def command(scan: Scan) -> str:
     adaptive = "evaluations" in (document["contour"] or {})
     words = ["recast-dm", "rerun" if single else "contour" if adaptive else "scan"]
     words += [f"{document['analysis']}.capsule", "--model", document["model"]]
+    if grid and not single and not adaptive and len(scan.points) < math.prod(map(len, grid.values())):
+        words += ["--points", POINTS]  # no grid: the points stand in the table of that name
+        grid = {}
     for name, values in grid.items():
         listed = ",".join(f"{value:g}" for value in values)
         words += ["--set" if single else "--grid", f"{name}={listed}"]
+    if adaptive:
+        words += ["--budget", str(document["contour"]["budget"])]
     for name, value in document["fixed"].items():
         words += ["--set", f"{name}={value:g}"]
     for name, value in document["overrides"].items():
         words += ["-p", f"{name}={value}"]
+    for name in _factors(scan)[:1]:
+        words += ["--k-factor", name]
     return shlex.join(words)
 
 
@@ -70,7 +81,7 @@ def _treatment(scan: Scan) -> Iterator[str]:
     named = sorted({str(point["correlation_model"]) for point in scan.done})
     if named:
         yield f"Correlations of the bins: {', '.join(named)}. Limits are at 95% CL by CLs."
-    factor = sorted({str(point["k_factor"]["name"]) for point in scan.done if point.get("k_factor")})
+    factor = _factors(scan)
     yield (
         f"K-factors ({', '.join(factor)}) enter the table that names them, and no other."
         if factor
@@ -82,6 +93,11 @@ def _treatment(scan: Scan) -> Iterator[str]:
             f"{check['points']} points were computed again with {check['reference']}: the largest difference in CLs "
             f"is {check['largest_cls_difference']:.1e}."
         )
+
+
+def _factors(scan: Scan) -> list[str]:
+    """The names of the K-factors that points have: a scan has one or none."""
+    return sorted({str(point["k_factor"]["name"]) for point in scan.done if point.get("k_factor")})
 
 
 def _provenance(document: Mapping[str, Any]) -> Iterator[str]:
