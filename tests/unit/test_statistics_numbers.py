@@ -174,6 +174,37 @@ def test_more_luminosity_with_asimov_data_is_a_scaled_model(factor):
     assert (by_hand.expected[2] < one.expected[2]) is (factor > 1)
 
 
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_more_luminosity_is_a_scaled_model_for_pyhf_too(factor):
+    """The same with pyhf's own likelihood and limits, held beside all of our forms."""
+    b, d, s = np.array([80.0, 30.0, 9.0]), np.array([6.0, 3.0, 1.5]), np.array([5.0, 6.0, 4.0])
+    more = counting(factor * b, factor * b, factor * d, factor * s)
+    theirs = Fits(reference.bind(more)).upper_limits()
+    for name in ("independent", "covariance", "histfactory"):
+        assert Fits(found.bind(more, name)).upper_limits().expected == pytest.approx(theirs.expected, rel=1e-3)
+
+
+def test_twice_the_cross_section_halves_the_limit_unless_its_errors_are_shared_with_the_background():
+    """A `staterror` has one parameter a bin for signal and background together, whose width is that of both errors over
+    both yields at mu = 1. A signal at twice the cross-section so changes how well the background is known: no limit on
+    sigma is left the same, in pyhf as here. Where the background's errors stand alone, it is."""
+
+    def limits(model: Model, bind):
+        return np.array(Fits(bind(model)).upper_limits().expected)
+
+    def with_errors(name: str) -> Model:
+        model = counting([52, 18], [50, 20], [5, 2], [4, 6])
+        background = model.workspace["channels"][0]["samples"][0]
+        background["modifiers"].append({"name": "stat", "type": "staterror", "data": [5.0, 3.0]})
+        model.patch[0]["value"]["modifiers"].append({"name": name, "type": "staterror", "data": [0.8, 1.2]})
+        return model
+
+    for name, halves in (("stat", False), ("mc", True)):
+        one, two = with_errors(name), scaled(with_errors(name), 2.0)
+        for bind in (found.bind, reference.bind):
+            assert (limits(two, bind) == pytest.approx(limits(one, bind) / 2, rel=1e-3)) is halves
+
+
 def test_bins_in_another_order_or_channel_are_the_same_bins():
     random = np.random.default_rng(4)
     order = random.permutation(66)
