@@ -42,7 +42,6 @@ def export(
 
     \b
     Examples:
-      recast-dm export build/runs/latest -o my-run.zip
       recast-dm export build/runs/latest --format hepdata -o my-scan.tar.gz --json
       recast-dm export my-search.capsule --format reana --registry registry.example.org/group -o my-search
     """

@@ -39,7 +39,7 @@ def find(name: str) -> Exporter:
     >>> find("ro-crat")
     Traceback (most recent call last):
     recast_dm.errors.UsageError: there is no export format 'ro-crat'
-      known here: hepdata, ro-crate
+      known here: hepdata, reana, ro-crate
     """
     known = {point.name: point for point in entry_points(group=GROUP)}
     if name not in known:

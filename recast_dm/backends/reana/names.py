@@ -14,10 +14,10 @@ _ODD = re.compile(r"[^A-Za-z0-9_-]+")
 def workflow_name(analysis: str, identity: str, point: str | None = None) -> str:
     """A name of the analysis and the beginnings of two digests: of the capsule, and of what is asked of it.
 
-    >>> workflow_name("atlas-exot-2018-06", "3fa94c1b77", "8d21ab90ff")
-    'atlas-exot-2018-06-3fa94c1b-8d21ab90'
-    >>> workflow_name("dd curves v1.0", "3fa94c1b77")
-    'dd-curves-v1-0-3fa94c1b'
+    >>> workflow_name("my-search", "3fa94c1b77", "8d21ab90ff")
+    'my-search-3fa94c1b-8d21ab90'
+    >>> workflow_name("a search v1.0", "3fa94c1b77")
+    'a-search-v1-0-3fa94c1b'
     """
     told = [each.removeprefix("sha256:")[:8] for each in (identity, point) if each]
     return checked("-".join([_ODD.sub("-", analysis).strip("-")[:100] or "analysis", *told]))
