@@ -84,7 +84,7 @@ class FromEngine:
     name: str
 
     def take(self, references: Sequence[str], shared: Blobs) -> dict[str, Stored]:
-        seen = {reference: _inspected(self.name, reference) for reference in references}
+        seen = {reference: inspected(self.name, reference) for reference in references}
         here = {reference: each for reference, each in seen.items() if each is not None}
         found = {reference: known for reference, each in here.items() if (known := _kept(reference, each.id, shared))}
         unknown = [reference for reference in here if reference not in found]
@@ -127,7 +127,7 @@ class _Inspected:
         return next(iter(own or given), None)
 
 
-def _inspected(name: str, reference: str) -> _Inspected | None:
+def inspected(name: str, reference: str) -> _Inspected | None:
     """What an engine says of an image; None when there is none of that name."""
     argv = (name, "image", "inspect", reference)
     try:

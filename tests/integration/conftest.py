@@ -15,6 +15,7 @@ from recast_dm.images.sources import FromEngine
 from recast_dm.model import Image
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.docker import Docker
+from recast_dm.runtimes.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 TOY_IMAGE = "recast-dm/toy:1.0"
@@ -38,6 +39,19 @@ def docker() -> Docker:
             pytest.fail(f"no engine, and CI=true: {error}")
         pytest.skip(f"not run: {error.message}")
     return engine
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """The sandbox, with a store of images of its own; they come from docker."""
+    runtime = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    try:
+        runtime.about()
+    except ToolMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no sandbox, and CI=true: {error}")
+        pytest.skip(f"not run: {error.message}")
+    return runtime
 
 
 @pytest.fixture(scope="session")

@@ -39,11 +39,19 @@ def on_the_host(job: Job) -> int:
     return done.returncode
 
 
-@pytest.fixture(params=["docker", "fake"])
+@pytest.fixture(params=["docker", "sandbox", "fake"])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     if request.param == "fake":
         return FakeRuntime({IMAGE: on_the_host})
-    return request.getfixturevalue("docker")
+    found: Runtime = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["docker", "sandbox"])
+def container(request: pytest.FixtureRequest) -> Runtime:
+    """Every runtime that starts real containers."""
+    found: Runtime = request.getfixturevalue(request.param)
+    return found
 
 
 Start = Callable[..., Outcome]
@@ -134,18 +142,73 @@ class TestRuntime:
         assert runtime.sweep("no-such-run") == 0
 
 
-class TestDocker:
-    """What only a real container can show."""
+class TestContainer:
+    """What only a real container can show, of every runtime that starts some."""
 
     @pytest.fixture
-    def runtime(self, docker: Docker) -> Runtime:
-        return docker
+    def runtime(self, container: Runtime) -> Runtime:
+        return container
 
     def test_output_is_streamed(self, start: Start) -> None:
         seen: list[tuple[str, float]] = []
         start("echo one; sleep 1; echo two", line=lambda text: seen.append((text, time.monotonic())))
         assert [text for text, _ in seen] == ["one", "two"]
         assert seen[1][1] - seen[0][1] > 0.5
+
+    def test_a_timeout_ends_everything_in_it(self, start: Start) -> None:
+        outcome = start("sleep 300 & sleep 300", timeout=1.0)
+        assert outcome.reason == "timeout"
+        assert outcome.exit_code != 0
+
+    def test_a_signal_is_told_as_a_shell_tells_it(self, start: Start) -> None:
+        outcome = start("kill -TERM $$")
+        assert (outcome.exit_code, outcome.reason) == (143, "")
+
+    def test_what_it_writes_belongs_to_its_user(self, start: Start, tmp_path: Path) -> None:
+        start("mkdir /workdir/d; touch /workdir/d/f")
+        status = (tmp_path / "work" / "d" / "f").stat()
+        assert (status.st_uid, status.st_gid) == container_user()
+
+    def test_directories_that_only_the_caller_enters_are_reached(self, start: Start, tmp_path: Path) -> None:
+        given = tmp_path / "given"
+        given.mkdir()
+        (given / "x").write_text("x")
+        tmp_path.chmod(0o700)
+        assert start("cat /inputs/0/x > /workdir/y", inputs=(given,)).exit_code == 0
+
+    def test_scratch_and_files_lie_where_they_are_asked_for(self, start: Start, tmp_path: Path) -> None:
+        scratch, file = tmp_path / "scratch", tmp_path / "file"
+        scratch.mkdir()
+        os.chown(scratch, *container_user())
+        file.write_text("mounted\n")
+        file.chmod(0o444)
+        places = {"cwd": "/scratch", "scratch": scratch, "files": ((file, "/etc/of/the job"),)}
+        assert start("pwd > here && cat '/etc/of/the job' >> here", **places).exit_code == 0
+        assert (scratch / "here").read_text() == "/scratch\nmounted\n"
+
+    def test_too_much_memory_is_not_given(self, start: Start) -> None:
+        assert start("python3 -c 'x = bytearray(10**9)'", limits=Limits(memory=64 * 1024**2)).exit_code != 0
+
+    def test_sweeping_ends_what_runs(self, start: Start, runtime: Runtime) -> None:
+        began = threading.Event()
+        results: list[Outcome] = []
+        run = f"sweep-{os.getpid()}"
+        thread = threading.Thread(
+            target=lambda: results.append(start("echo up; sleep 300", line=lambda _: began.set(), run=run))
+        )
+        thread.start()
+        assert began.wait(30)
+        assert runtime.sweep(run) == 1
+        thread.join(30)
+        assert results[0].exit_code != 0
+
+
+class TestDocker:
+    """What only docker's containers can show."""
+
+    @pytest.fixture
+    def runtime(self, docker: Docker) -> Runtime:
+        return docker
 
     def test_no_container_is_left_behind(self, start: Start, docker: Docker) -> None:
         start("exit 0")
@@ -214,9 +277,7 @@ PROBES = {
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_a_container_is_closed(
-    probe: str, docker: Docker, toy_image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_container_is_closed(probe: str, container: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each probe tries something that a step has no business doing; none succeeds."""
     monkeypatch.setenv("RECAST_DM_PROBE_SECRET", "hunter2")
     work, given = tmp_path / "work", tmp_path / "input"
@@ -230,19 +291,19 @@ def test_a_container_is_closed(
         name=f"recast-dm-probe-{os.getpid()}-{list(PROBES).index(probe)}",
         run="probe",
         runner=runner_id(),
-        image=toy_image,
+        image=container.image(IMAGE),
         argv=("sh", "-c", PROBES[probe]),
         workdir=work,
         inputs=(given,),
         user=container_user(),
         log=tmp_path / "log",
     )
-    outcome = docker.run(job, lambda _: None)
+    outcome = container.run(job, lambda _: None)
     assert outcome.exit_code != 0, (tmp_path / "log").read_text()
     assert (given / "f").read_text() == "kept"
 
 
-def test_a_probe_can_succeed(docker: Docker, toy_image: Image, tmp_path: Path) -> None:
+def test_a_probe_can_succeed(container: Runtime, tmp_path: Path) -> None:
     """The probes above fail for what they try, not because nothing runs in that image."""
     work = tmp_path / "work"
     work.mkdir()
@@ -251,11 +312,11 @@ def test_a_probe_can_succeed(docker: Docker, toy_image: Image, tmp_path: Path) -
         name=f"recast-dm-probe-{os.getpid()}-good",
         run="probe",
         runner=runner_id(),
-        image=toy_image,
+        image=container.image(IMAGE),
         argv=("sh", "-c", "touch /workdir/x /tmp/y && test $(id -u) != 0 && python3 -c 'import socket'"),
         workdir=work,
         inputs=(),
         user=container_user(),
         log=tmp_path / "log",
     )
-    assert docker.run(job, lambda _: None).exit_code == 0
+    assert container.run(job, lambda _: None).exit_code == 0
