@@ -100,7 +100,10 @@ class _Submitting:
         """A run that is there: the one that was begun here, one of the same work, or a new one."""
         if found is not None and found.state in ("created", "uploaded"):
             if found.sent == self.translated.digest:
-                return found
+                first = self._alike(found.before, until=found.id)  # another client's, created before ours was
+                if first is not None:
+                    self._remove(found.id)
+                return first or found
             self._remove(found.id)  # other files are at hand now than when it was created, and it never started
             found = None
         before: tuple[str, ...] = ()
