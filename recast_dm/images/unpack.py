@@ -112,11 +112,10 @@ class _Tree:
         if not words:
             self._directories[self._top] = (member.mode, member.mtime)
             return
-        parent = self._parent(words[:-1])
         if words[-1].startswith(WHITEOUT):
-            self._whiteout(parent, words[-1])
+            self._whiteout(self._parent(words[:-1], make=False), words[-1])
             return
-        path = parent / words[-1]
+        path = self._parent(words[:-1]) / words[-1]
         self._make(path, member, tar)
         self._fresh.update((path, *path.parents))
 
@@ -167,13 +166,16 @@ class _Tree:
 
     def _whiteout(self, parent: Path, name: str) -> None:
         if name == OPAQUE:
+            if not parent.is_dir():
+                return
             for path in parent.iterdir():
                 self._forget(path)
         elif not name.startswith(WHITEOUT * 2):  # aufs kept its own things under those names
             hidden = name.removeprefix(WHITEOUT)
             if hidden in ("", ".", ".."):
                 raise IntegrityError(f"the layer removes {name!r}, which names no file")
-            self._forget(parent / hidden)
+            if parent.is_dir():
+                self._forget(parent / hidden)
 
     def _forget(self, path: Path) -> None:
         """Removes what lower layers put there; what this layer made stays."""
@@ -189,8 +191,11 @@ class _Tree:
         else:
             path.unlink(missing_ok=True)
 
-    def _parent(self, words: list[str]) -> Path:
-        """The directory that a path means here, its symbolic links followed as in a chroot; made where it lacks."""
+    def _parent(self, words: list[str], *, make: bool = True) -> Path:
+        """The directory that a path means here, its symbolic links followed as in a chroot.
+
+        One that lacks is made, unless it is only asked for: then it may be none.
+        """
         left, path, links = list(reversed(words)), self._top, 0
         while left:
             word = left.pop()
@@ -206,7 +211,9 @@ class _Tree:
                 path = self._top if target.startswith("/") else path
                 left += [each for each in reversed(target.split("/")) if each not in ("", ".")]
                 continue
-            if not os.path.lexists(step):
+            if not make:
+                pass
+            elif not os.path.lexists(step):
                 step.mkdir(mode=0o755)
             elif not step.is_dir():
                 raise IntegrityError(f"the layer puts something below {'/'.join(words)!r}, which is no directory")
