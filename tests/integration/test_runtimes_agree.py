@@ -1,0 +1,57 @@
+"""The same analysis on docker and in the sandbox: equal keys, equal bytes, and one goes on where the other was."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recast_dm import store
+from recast_dm.runtimes import Runtime
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(place: Path, analysis: str, runtime: str, directory: str, *words: str) -> Path:
+    argv = [str(Path(sys.executable).with_name("recast-dm")), "run", str(ROOT / analysis), "--runtime", runtime]
+    env = {**os.environ, "RECAST_DM_CACHE_DIR": str(place / "cache")}
+    target = place / directory
+    subprocess.run([*argv, "--workdir", str(target), *words], env=env, check=True, capture_output=True)
+    return target
+
+
+def records(directory: Path) -> dict[str, dict]:
+    places = (directory / ".records").rglob("*.json")
+    return {str(each.relative_to(directory)): json.loads(each.read_bytes()) for each in places}
+
+
+def outputs(directory: Path) -> dict[str, str]:
+    steps = [directory / Path(name).relative_to(".records").with_suffix("") for name in records(directory)]
+    files = [path for step in steps for path in step.rglob("*") if path.is_file()]
+    return {str(path.relative_to(directory)): store.sha256_file(path) for path in files}
+
+
+@pytest.mark.parametrize(("analysis", "words"), [("tests/analyses/toy", ())])
+def test_docker_and_the_sandbox_give_the_same_bytes(
+    docker: Runtime, sandbox: Runtime, tmp_path: Path, analysis: str, words: tuple[str, ...]
+) -> None:
+    assert docker.about().name != sandbox.about().name
+    ours, theirs = (run(tmp_path, analysis, name, name, "--no-cache", *words) for name in ("sandbox", "docker"))
+    assert outputs(ours)
+    assert outputs(ours) == outputs(theirs)
+    keys = [{name: each["key"] for name, each in records(place).items()} for place in (ours, theirs)]
+    assert keys[0] == keys[1]
+    names = {each["execution"]["runtime"]["name"] for each in records(ours).values()}
+    assert names == {"sandbox"}
+
+
+def test_a_run_of_docker_goes_on_in_the_sandbox(docker: Runtime, sandbox: Runtime, tmp_path: Path) -> None:
+    assert docker.about().name != sandbox.about().name
+    begun = run(tmp_path, "tests/analyses/toy", "docker", "run", "--no-cache")
+    before = records(begun)
+    (begun / ".records/limit/0.json").unlink()
+    after = records(run(tmp_path, "tests/analyses/toy", "sandbox", "run", "--no-cache"))
+    used = {name: each["execution"]["runtime"]["name"] for name, each in after.items()}
+    assert used == {name: "sandbox" if "/limit/" in name else "docker" for name in before}
