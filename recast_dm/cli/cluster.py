@@ -8,7 +8,7 @@ from typing import Any
 
 from recast_dm import store
 from recast_dm.backends.reana.backend import Cluster
-from recast_dm.cli import execution, reana
+from recast_dm.cli import execution, reana, view
 from recast_dm.engine import history
 from recast_dm.errors import UsageError
 from recast_dm.images import push
@@ -26,6 +26,7 @@ def cluster(
     again: bool = False,
     retries: int = 0,
     cached: bool = True,
+    quiet: bool = False,
     **more: Any,
 ) -> Cluster:
     """The server that the environment names, with the cache of finished steps here.
@@ -37,6 +38,8 @@ def cluster(
         raise UsageError(
             "--registry is for a capsule, which brings its images", hint="`recast-dm capture` makes one of an analysis"
         )
+    if registry is None and not quiet:
+        view.say("note: REANA pulls images by their names, unchecked; --registry HOST has it pull exactly these")
     held = {} if registry is None or layout is None else push.placed(layout, registry)
     return Cluster(
         reana=reana.connected(),

@@ -93,7 +93,7 @@ def _run(
 
     source, chosen = cluster.remembered(meant.directory)
     choice = options.k_factor(k_factor or chosen)
-    backend = cluster.cluster(cached=cached)
+    backend = cluster.cluster(cached=cached, quiet=True)  # nothing is sent
     with progress.observer(quiet=quiet) as observer:
         found = finding.find(backend.reana, meant.name, directory / ".attempts" / "reana")
         found = replace(found, work=_as_submitted(found.work, directory))

@@ -105,6 +105,7 @@ def _backend(subject: reinterpret.Subject, settings: Settings) -> Backend:
             registry=settings.registry,
             layout=subject.layout,
             cached=settings.cache,
+            quiet=settings.quiet,
             retries=settings.policy.retries or 0,
             points_at_once=settings.at_once,
         )

@@ -106,8 +106,6 @@ def submit(
     backend = cluster.cluster(
         registry=registry, layout=subject.layout, name=called, again=again, retries=retries, cached=not no_cache
     )
-    if registry is None and not quiet:
-        view.say("note: REANA pulls images by their names, unchecked; --registry HOST has it pull exactly these")
     plan = planned(subject, model, values, overrides)
     try:
         with progress.observer(quiet=quiet) as observer:
