@@ -36,7 +36,8 @@ def test_samples_merged_at_next_to_leading_order(ickkw, scheme):
         matching.matching({"ickkw": ickkw}, {0: 10, 1: 5}, [(-52, 52)])
 
 
-def test_events_at_next_to_leading_order_without_merging():
-    """aMC@NLO's: those with and without the real emission are of two multiplicities, and no matching is named."""
-    with pytest.raises(InputError, match=r"several numbers of hard jets .* showered events as HepMC"):
-        matching.matching({"ickkw": "0", "parton_shower": "PYTHIA8"}, {0: 10, 1: 5}, [(-52, 52)])
+@pytest.mark.parametrize("multiplicities", [{0: 10, 1: 5}, {1: 10}])
+def test_events_at_next_to_leading_order_without_merging(multiplicities):
+    """aMC@NLO's: also where every event has the same number of jets, its weights are subtracted for one shower."""
+    with pytest.raises(InputError, match=r"next-to-leading order, to be showered by PYTHIA8.* as HepMC"):
+        matching.matching({"ickkw": "0", "parton_shower": "PYTHIA8"}, multiplicities, [(-52, 52)])
