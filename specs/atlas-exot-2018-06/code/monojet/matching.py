@@ -51,8 +51,8 @@ def matching(
         )
     if "parton_shower" in card:  # only the cards of MadGraph5_aMC@NLO's next-to-leading order have it
         raise InputError(
-            f"the events were made at next-to-leading order, to be showered by {card['parton_shower']}, which cannot be "
-            "done here: shower them with that program, and give the events as HepMC"
+            f"the events were made at next-to-leading order, to be showered by {card['parton_shower']}, which cannot "
+            "be done here: shower them with that program, and give the events as HepMC"
         )
     if ickkw == "1":
         return _mlm(card, jets, scale_gev)
