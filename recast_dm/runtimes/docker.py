@@ -11,21 +11,19 @@ import io
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from recast_dm import config, store
+from recast_dm import config
 from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, Reason, runner_id, runner_lives
 from recast_dm.runtimes.marks import marked, marks
+from recast_dm.runtimes.watching import KILLED, Deadline, copy, feed, last_line
 
 RUN_LABEL = "org.recast-dm.run"
 RUNNER_LABEL = "org.recast-dm.runner"
-LONGEST_LINE = 64 * 1024
-KILLED = 137
 ENGINE_FAILED = 125
 """docker's own exit code when it could not start a container."""
 
@@ -162,11 +160,11 @@ class Docker:
                     env={**config.environment(), **marks(job.run, job.runner)},
                     start_new_session=True,  # Ctrl-C reaches us, and we end the container
                 ) as process,
-                _Deadline(job, lambda: self._kill(job.name)) as deadline,
+                Deadline(job, lambda: self._kill(job.name)) as deadline,
             ):
-                _feed(process, job.stdin)
+                feed(process, job.stdin)
                 assert process.stdout is not None  # noqa: S101  # it was asked for
-                _copy(process.stdout, log, line)
+                copy(process.stdout, log, line)
                 code = process.wait()
         except OSError as error:
             raise storage_error(error, f"run {job.name}") from None
@@ -187,7 +185,7 @@ class Docker:
 
         container_id = _cidfile(job).read_text().strip() if _cidfile(job).exists() else ""
         if not container_id:
-            raise ToolMissing(f"docker could not start a container: {_last_line(job)}")
+            raise ToolMissing(f"docker could not start a container: {last_line(job)}")
         try:
             container = self._engine().containers.get(container_id)
             state = container.attrs["State"]
@@ -201,7 +199,7 @@ class Docker:
                 hint="start it again and repeat the command: finished steps are kept",
             ) from None
         if state["Status"] == "created":
-            raise ToolMissing(f"docker could not start a container: {state.get('Error') or _last_line(job)}")
+            raise ToolMissing(f"docker could not start a container: {state.get('Error') or last_line(job)}")
         exit_code = int(state["ExitCode"])
         reason: Reason = "killed" if exit_code == KILLED else ""
         reason = "timeout" if late else "out of memory" if state.get("OOMKilled") else reason
@@ -240,67 +238,9 @@ def _end_orphans(run: str) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-class _Deadline:
-    """Ends a job that takes too long. A container that is just being started is looked for again."""
-
-    def __init__(self, job: Job, end: Callable[[], None]) -> None:
-        self._timeout = job.timeout
-        self._end = end
-        self._over = threading.Event()
-        self._timer: threading.Thread | None = None
-        self.passed = False
-
-    def __enter__(self) -> _Deadline:
-        if self._timeout is not None:
-            self._timer = threading.Thread(target=self._watch, args=(self._timeout,), daemon=True)
-            self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._timer is not None:
-            self._timer.join()
-
-    def _watch(self, seconds: float) -> None:
-        while not self._over.wait(seconds):
-            self.passed, seconds = True, 1.0
-            self._end()
-
-
-def _copy(stream: Any, log: BinaryIO, line: Callable[[str], None]) -> None:
-    """Everything to the log as it comes, and each line to `line`; a line without end is handed on in pieces."""
-    rest = b""
-    while chunk := stream.read1(LONGEST_LINE):
-        log.write(chunk)
-        log.flush()
-        *lines, rest = (rest + chunk).split(b"\n")
-        for text in lines:
-            line(text.decode("utf-8", "replace"))
-        if len(rest) >= LONGEST_LINE:
-            line(rest.decode("utf-8", "replace"))
-            rest = b""
-    if rest:
-        line(rest.decode("utf-8", "replace"))
-
-
-def _feed(process: subprocess.Popen[bytes], text: str | None) -> None:
-    if process.stdin is None or text is None:
-        return
-    try:
-        process.stdin.write(text.encode())
-        process.stdin.close()
-    except BrokenPipeError:
-        return  # it ended without reading its script: its exit code tells
-
-
 def _cidfile(job: Job) -> Path:
     """Where docker writes the container's id once it has made it."""
     return job.log.with_name(f"{job.log.name}.cid")
-
-
-def _last_line(job: Job) -> str:
-    lines = store.tail(job.log).decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "no message"
 
 
 def _short(error: Exception) -> str:

@@ -20,9 +20,9 @@ from recast_dm.images.blobs import Blobs
 from recast_dm.images.rootfs import Rootfs
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, Reason
-from recast_dm.runtimes.docker import KILLED, _copy, _Deadline, _feed, _last_line
 from recast_dm.runtimes.marks import marked, marks
 from recast_dm.runtimes.sandbox import bubblewrap
+from recast_dm.runtimes.watching import KILLED, Deadline, copy, feed, last_line
 
 ISOLATION = (
     "no network",
@@ -34,6 +34,7 @@ ISOLATION = (
     "memory limit of each process, by rlimit: no cgroup",
     "limit of the user's processes, by rlimit",
     "no limit of cpus",
+    "no filter of system calls",
 )
 _MEND = "as root on Debian or Ubuntu `apt-get install -y bubblewrap`"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -104,13 +105,13 @@ class Sandbox:
                     pass_fds=(write,),
                     start_new_session=True,
                 ) as process,
-                _Deadline(job, process.kill) as deadline,
+                Deadline(job, process.kill) as deadline,
             ):
                 os.close(write)
                 write = -1
-                _feed(process, job.stdin)
+                feed(process, job.stdin)
                 assert process.stdout is not None  # noqa: S101  # it was asked for
-                _copy(process.stdout, log, line)
+                copy(process.stdout, log, line)
                 code = process.wait()
             with open(read, "rb", closefd=False) as status:
                 said = status.read(64 * 1024)
@@ -146,7 +147,7 @@ def _outcome(job: Job, code: int, said: bytes, late: bool) -> Outcome:
     documents = [json.loads(each) for each in said.splitlines() if each.strip()]
     told = {key: value for document in documents for key, value in document.items()}
     if "child-pid" not in told and not late and code != KILLED:
-        raise ToolMissing(f"the sandbox could not start a container: {_last_line(job)}")
+        raise ToolMissing(f"the sandbox could not start a container: {last_line(job)}")
     reason: Reason = "timeout" if late else "killed" if code == KILLED else ""
     return Outcome(code, f"pid {told.get('child-pid', 0)}", reason)
 
