@@ -17,7 +17,7 @@ from recast_dm import store
 from recast_dm.backends import Work
 from recast_dm.backends.reana.translate import INPUTS, NOTE, WORKFLOW, Translated, translate
 from recast_dm.engine import command, expand, key
-from recast_dm.engine.cache import StepCache
+from recast_dm.engine.cache import Entry, StepCache
 from recast_dm.errors import SpecError
 from recast_dm.images.placed import Placed
 from recast_dm.model import INIT, Image, Policy
@@ -370,3 +370,60 @@ class TestReused:
         cache = kept_by(work(TWO, {"seeds": [1, 2]}), tmp_path, {1, 2})
         found = translate(work(TWO, {"seeds": [1, 3]}), images=PLACED, results={}, kept=cache.get)
         assert found.reused == ()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda stage: stage.update(dependencies={"dependency_type": "jsonpath_ready", "expressions": ["gen"]}),
+            lambda stage: stage.update(dependencies=["gen[*]"]),
+            lambda stage: stage["scheduler"]["parameters"].update(
+                parts={"stages": "gen", "output": "out", "unwrap": True}
+            ),
+        ],
+    )
+    def test_uses_that_cannot_be_told_otherwise(self, change, tmp_path):
+        document = json.loads(json.dumps(TWO))
+        change(document["stages"][1])
+        flow = work(document, {"seeds": [1, 2]})
+        found = translate(flow, images=PLACED, results={}, kept=kept_by(flow, tmp_path, {1, 2}).get)
+        assert [each["name"] for each in stages(found)] == ["gen", "sum"]
+
+    def test_a_workflow_within_has_stages_of_its_own(self, tmp_path):
+        """`gen` of the inner workflow is another stage than the one that is sent along."""
+        inner = json.loads(json.dumps(TWO))
+        scheduler = {
+            "scheduler_type": "singlestep-stage",
+            "parameters": {"seeds": {"step": "init", "output": "seeds"}, "first": {"stages": "gen", "output": "out"}},
+            "workflow": inner,
+        }
+        outer = {"stages": [TWO["stages"][0], {"name": "sub", "dependencies": ["gen"], "scheduler": scheduler}]}
+        flow = work(outer, {"seeds": [1, 2]})
+        found = translate(flow, images=PLACED, results={}, kept=kept_by(flow, tmp_path, {1, 2}).get)
+        (stage,) = stages(found)
+        assert stage["scheduler"]["parameters"]["first"] == {"step": "init", "output": "reused_gen_out"}
+        within = stage["scheduler"]["workflow"]["stages"]
+        assert [each["name"] for each in within] == ["gen", "sum"]
+        assert within[1]["scheduler"]["parameters"]["parts"] == {"stages": "gen", "output": "out"}
+
+    def test_what_stays_may_keep_another(self, tmp_path):
+        """`mid` is kept but used oddly, so it stays, and its own odd use of `gen` keeps that, too."""
+        mid = json.loads(json.dumps(TWO["stages"][1]).replace('"sum"', '"mid"'))
+        mid["dependencies"] = ["gen[*]"]
+        last = json.loads(json.dumps(TWO["stages"][1]).replace('"gen"', '"mid"'))
+        last["scheduler"]["parameters"]["parts"]["flatten"] = True
+        flow = work({"stages": [TWO["stages"][0], mid, last]}, {"seeds": [1]})
+        entry = kept_by(flow, tmp_path, {1}).get
+
+        def everything(name: str):
+            return entry(name) or made(tmp_path, name)
+
+        found = translate(flow, images=PLACED, results={}, kept=everything)
+        assert [each["name"] for each in stages(found)] == ["gen", "mid", "sum"]
+
+
+def made(place: Path, name: str) -> Entry:
+    """An entry that holds a file `sum`."""
+    tree = place / "made" / name[:8]
+    tree.mkdir(parents=True, exist_ok=True)
+    (tree / "sum").write_text("x")
+    return Entry(tree, store.tree_of(tree), {})

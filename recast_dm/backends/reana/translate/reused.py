@@ -68,7 +68,7 @@ def reused(
         and planned.get(stage.name)
         and all(step.id in found for step in planned[stage.name])
     }
-    left_out = {name for name in whole if _can_be_named(name, work.workflow.stages, document, whole)}
+    left_out = _nameable(whole, work.workflow.stages, document)
     _demand_processes(work.workflow, left_out)
     if not left_out or len(left_out) == len(work.workflow.stages):
         return Reused(document=document)
@@ -125,19 +125,28 @@ def _image(step: Step, work: Work, placed: Mapping[str, Placed]) -> Image | None
 # --- what stands for an output ----------------------------------------------------------------------------------------
 
 
-def _can_be_named(name: str, stages: Sequence[Stage], document: Mapping[str, Any], whole: set[str]) -> bool:
-    """Whether every use of a stage, by those that stay, is a plain one: a dependency, or one output of its steps."""
-    for stage, each in zip(stages, document["stages"], strict=True):
-        if stage.name in whole:
-            continue
-        dependencies = each.get("dependencies", [])
-        listed = dependencies if isinstance(dependencies, list) else list(_strings(dependencies))
-        if any(name in str(word) and word != name for word in listed):
-            return False
-        for value in _selectors(each["scheduler"]):
-            if _names(value, name) and not _is_plain(value, name):
-                return False
-    return True
+def _nameable(whole: set[str], stages: Sequence[Stage], document: Mapping[str, Any]) -> set[str]:
+    """The stages of which every use, by those that stay, can be told in other words."""
+    while True:
+        stay = [each for stage, each in zip(stages, document["stages"], strict=True) if stage.name not in whole]
+        named = {name for name in whole if all(_uses_plainly(name, each) for each in stay)}
+        if named == whole:
+            return named
+        whole = named  # what stays now may use another one oddly
+
+
+def _uses_plainly(name: str, stage: Mapping[str, Any]) -> bool:
+    """Whether a stage's document speaks of another stage only in dependencies and in selectors of one output."""
+    scheduler = stage["scheduler"]
+    dependencies = stage.get("dependencies", [])
+    listed = isinstance(dependencies, list)
+    if any(name in word and not (listed and word == name) for word in _strings(dependencies)):
+        return False
+    odd: list[Any] = [each for key_, each in stage.items() if key_ not in ("name", "dependencies", "scheduler")]
+    odd += [scheduler] if scheduler.get("scheduler_type") == "jq-stage" else []
+    if any(name in word for word in _strings(odd)):
+        return False
+    return all(_is_plain(each, name) for each in _selectors(scheduler.get("parameters")) if _names(each, name))
 
 
 def _strings(value: Any) -> list[str]:
@@ -148,10 +157,10 @@ def _strings(value: Any) -> list[str]:
 
 
 def _selectors(value: Any) -> list[Any]:
-    """Every mapping below the parameters that selects outputs; other mentions of stages count as odd ones."""
+    """Every mapping below the parameters that selects outputs."""
     if not isinstance(value, Mapping):
         return [each for item in value for each in _selectors(item)] if isinstance(value, list) else []
-    if {"step", "stages", "steps"} & set(value) and "scheduler_type" not in value:
+    if {"step", "stages", "steps"} & set(value):
         return [value]
     return [each for item in value.values() for each in _selectors(item)]
 
@@ -174,7 +183,8 @@ def _without(document: dict[str, Any], left_out: set[str], found: Mapping[StepId
         if isinstance(dependencies, list):
             renamed = [INIT.stage if word in left_out else word for word in dependencies]
             each["dependencies"] = list(dict.fromkeys(renamed))
-        each["scheduler"] = sent.renamed(each["scheduler"], left_out)
+        if "parameters" in each["scheduler"]:
+            each["scheduler"]["parameters"] = sent.renamed(each["scheduler"]["parameters"], left_out)
     steps = tuple(step for step in found if step.stage in left_out)
     return Reused(
         document=document, parameters=sent.parameters, files=sent.files, steps=steps, stages=frozenset(left_out)
@@ -190,7 +200,7 @@ class _Sent:
     files: dict[str, Path] = field(default_factory=dict)
 
     def renamed(self, value: Any, left_out: set[str]) -> Any:
-        """A part of a scheduler whose selectors of stages that are left out select init parameters."""
+        """A part of the parameters whose selectors of stages that are left out select init parameters."""
         if isinstance(value, list):
             return [self.renamed(item, left_out) for item in value]
         if not isinstance(value, Mapping):
