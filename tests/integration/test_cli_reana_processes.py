@@ -114,3 +114,31 @@ def test_a_client_that_is_killed_while_it_waits_goes_on(recast, site, toy_capsul
     assert Path(place, "there/submission.json").is_file()
     recast("submit", toy_capsule, *POINT, "--wait", "--workdir", "there")
     assert len(json.loads(recast("ls", "--reana", "--json"))["workflows"]) == 1
+
+
+@pytest.mark.parametrize("seen", [b"2 of 4 files", b"1 of 3 points"])
+def test_a_scan_that_is_killed_goes_on_from_another_machine(recast, site, toy_capsule, tmp_path, seen):
+    words = ["scan", toy_capsule, "--model", "spin1-axial", "--grid", "m_med=500,1000,1500", "--set", "m_dm=1"]
+    words += ["--backend", "reana", "--at-once", "2"]
+    environment = {
+        **os.environ,
+        "RECAST_DM_CACHE_DIR": str(tmp_path / "cache"),
+        "REANA_SERVER_URL": site,
+        "REANA_ACCESS_TOKEN": TOKEN,
+    }
+    command = [sys.executable, "-m", "recast_dm", *map(str, words), "--workdir", "there"]
+    with subprocess.Popen(
+        command, cwd=tmp_path / "here", env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        said = b""
+        for line in process.stderr:
+            said += line
+            if seen in line:
+                process.kill()
+                break
+    assert process.returncode == -9, said
+    document = json.loads(recast(*words, "--workdir", "elsewhere", "--json", cache="another"))
+    assert [point["status"] for point in document["points"]] == ["done"] * 3
+    names = [each["workflow"] for each in json.loads(recast("ls", "--reana", "--json"))["workflows"]]
+    assert len(names) == len({name.partition(".")[0] for name in names}) == 3
