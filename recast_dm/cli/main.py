@@ -59,6 +59,7 @@ from recast_dm.cli import (
     unpack,
     verify,
     view,
+    workspace,
 )
 from recast_dm.errors import Interrupted, RecastError, UsageError, storage_error
 
@@ -142,6 +143,7 @@ app.command("open", rich_help_panel="Run")(open_.open_)
 app.command("du", rich_help_panel="Run")(du.du)
 app.command("quota", rich_help_panel="Run")(quota.quota)
 app.add_typer(secrets.app, name="secrets", rich_help_panel="Run")
+app.add_typer(workspace.app, name="workspace", rich_help_panel="Run")
 app.add_typer(models.app, name="models", rich_help_panel="Reinterpret")
 app.add_typer(curves.app, name="curves", rich_help_panel="Reinterpret")
 

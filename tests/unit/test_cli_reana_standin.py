@@ -224,3 +224,52 @@ def test_as_a_process_of_its_own(tmp_path):
         )
         assert wrong.returncode == 6
         assert TOKEN not in wrong.stdout + wrong.stderr
+
+
+class TestWorkspace:
+    """`recast-dm workspace`: what is there after a workflow has ended."""
+
+    @pytest.fixture
+    def w(self, cli, standin) -> str:
+        w = started(standin)
+        cli("status", w, "--watch")
+        return w
+
+    def paths(self, cli, w: str) -> set[str]:
+        return {each["path"] for each in document(cli, "reana-files-1", "ls", w)["files"]}
+
+    def test_put_move_and_remove(self, cli, w):
+        Path("notes.txt").write_text("note")
+        put = document(cli, "workspace-1", "workspace", "put", w, "notes.txt", "--to", "more")
+        assert put["files"] == ["more/notes.txt"]
+        moved = document(cli, "workspace-1", "workspace", "mv", w, "more/notes.txt", "more/kept.txt")
+        assert moved["files"] == ["more/kept.txt"]
+        assert {"more/kept.txt", "echo/out.txt"} <= self.paths(cli, w)
+        code, out, _ = cli("workspace", "rm", w, "more/*")
+        assert (code, out) == (0, "more/kept.txt\n")
+        assert "more/kept.txt" not in self.paths(cli, w)
+
+    def test_two_files_of_one_name(self, cli, w):
+        Path("a").mkdir()
+        Path("a/x").write_text("1")
+        Path("x").write_text("2")
+        code, _, err = cli("workspace", "put", w, "x", "a/x")
+        assert (code, "same name" in err) == (2, True)
+
+    def test_prune_leaves_what_was_declared(self, cli, w):
+        pruned = document(cli, "workspace-1", "workspace", "prune", w)
+        assert pruned["files"] == ["echo/out.txt"]
+
+    def test_retention(self, cli, w):
+        assert document(cli, "workspace-1", "workspace", "retention", w)["rules"] == []
+        assert "no rule" in cli("workspace", "retention", w)[2]
+
+    def test_a_notebook(self, cli, w):
+        assert cli("workspace", "notebook", w)[1].startswith("https://reana.example.org/")
+        assert document(cli, "workspace-1", "workspace", "notebook", w, "--close")["address"] is None
+        code, _, err = cli("workspace", "notebook", w, "--close")
+        assert code == 6, err
+
+    def test_a_workflow_that_is_not_there(self, cli, standin):
+        code, _, err = cli("workspace", "rm", "nosuch.1", "x")
+        assert (code, "nosuch" in err) == (6, True)
