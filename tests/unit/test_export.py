@@ -166,7 +166,7 @@ class TestWords:
         code, out, err = cli("export", "a", "--format", "ro-crat", "-o", "x", "--json")
         assert code == 2
         assert schemas.problem("error-1", json.loads(out)) is None
-        assert "known here: hepdata, ro-crate" in err
+        assert "known here: hepdata, reana, ro-crate" in err
 
     @pytest.mark.parametrize("words", [("nothing", "-o", "x"), (".", "-o", "x"), ("a",), ("-o", "x")])
     def test_what_cannot_be(self, words, run, cli):

@@ -125,8 +125,13 @@ class _Redacted(logging.Filter):
 _REDACTED = _Redacted()
 
 
+LEAST = 6
+"""Characters of a token that is looked for by itself: a shorter one is no secret, and is part of every other word."""
+
+
 def redact_logs(token: str) -> None:
-    """From now on no record that urllib3 writes holds the token."""
-    _REDACTED.tokens.add(token)
+    """From now on no record that urllib3 writes holds the token; addresses never show one, however short."""
+    if len(token) >= LEAST:
+        _REDACTED.tokens.add(token)
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "urllib3.response"):
         logging.getLogger(name).addFilter(_REDACTED)
