@@ -221,16 +221,24 @@ def _target(link: Path, top: Path, seen_as: str | None) -> Path | None:
 
 
 def init_tree(root: Path) -> Tree:
-    """The tree of init files: links that lead out of it and directories of runs do not belong to it."""
-    files = []
+    """The tree of init files, every byte hashed."""
+    return _tree(_file(relative, path) for relative, path in _init_files(root))
+
+
+def init_names(root: Path) -> frozenset[str]:
+    """The paths of init files: those that `init_tree` has, and nothing is read."""
+    return frozenset(relative for relative, _ in _init_files(root))
+
+
+def _init_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Links that lead out of it and directories of runs do not belong to it."""
     top = root.resolve()
     for directory, names, found in os.walk(root, onerror=_unlisted):
         names[:] = sorted(n for n in names if not (Path(directory) / n / "run.json").is_file())
         for name in found:
             path = Path(directory) / name
             if path.is_file() and path.resolve().is_relative_to(top):
-                files.append(_file(str(path.relative_to(root)), path))
-    return _tree(files)
+                yield str(path.relative_to(root)), path
 
 
 def walk(root: Path, left_out: Callable[[Path], bool] = lambda _: False) -> Iterator[tuple[str, Path]]:

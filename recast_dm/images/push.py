@@ -6,7 +6,6 @@ which the registry has it is known before anything is sent, from every copy of t
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -18,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import requests
 
+from recast_dm import store
 from recast_dm.errors import IntegrityError, RemoteError, UsageError
 from recast_dm.images import blobs, layout
 from recast_dm.images.layout import MANIFEST_TYPE, Layout
@@ -60,8 +60,7 @@ def placed(root: Path, registry: str, references: Iterable[str] | None = None) -
         image = source.image(entry).image
         if wanted is None or image.reference in wanted:
             name = _name(registry, image.reference)
-            reference = f"{name.host}/{name.repository}@{entry['digest']}"
-            found[image.reference] = Placed(reference, image)
+            found[image.reference] = Placed(_pinned(name, entry["digest"]), image)
     return found
 
 
@@ -79,8 +78,7 @@ def _pushed(pusher: Pusher, source: Layout, entry: Mapping[str, Any], registry: 
     sent = sum(_blob(pusher, name, source.root, part, told) for part in parts.values())
     kind = str(stored.manifest.get("mediaType") or MANIFEST_TYPE)
     pusher.manifest(name, source.blob(entry["digest"]), entry["digest"], kind)
-    reference = f"{name.host}/{name.repository}@{entry['digest']}"
-    return Pushed(placed=Placed(reference, stored.image), sent=sent, size=stored.size)
+    return Pushed(placed=Placed(_pinned(name, entry["digest"]), stored.image), sent=sent, size=stored.size)
 
 
 def reachable(reference: str, registry: Registry | None = None) -> str | None:
@@ -113,10 +111,9 @@ def _uploaded(pusher: Pusher, name: Name, path: Path, digest: str, size: int) ->
     try:
         pusher.blob(name, path, digest, size)
     except RemoteError:
-        with path.open("rb") as file:
-            if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" != digest:
-                hint = "`recast-dm verify` says what else is wrong"
-                raise IntegrityError(f"the blob {digest} has changed: its hash is not its name", hint=hint) from None
+        if f"sha256:{store.sha256_file(path)}" != digest:
+            hint = "`recast-dm verify` says what else is wrong"
+            raise IntegrityError(f"the blob {digest} has changed: its hash is not its name", hint=hint) from None
         raise
 
 
@@ -132,6 +129,11 @@ def _name(registry: str, reference: str) -> Name:
         raise UsageError(f"{registry!r} is no registry", hint="write HOST[:PORT][/PATH]: registry.example.org/group")
     own = Name.parse(reference)
     return Name(host, f"{path.strip('/')}/{own.repository}".lstrip("/"), own.version)
+
+
+def _pinned(name: Name, digest: str) -> str:
+    """The reference by which a registry gives exactly one image."""
+    return f"{name.host}/{name.repository}@{digest}"
 
 
 class Pusher(Registry):
@@ -176,7 +178,7 @@ class Pusher(Registry):
         version = digest if ":" in name.version else name.version
         url = urljoin(name.base, f"manifests/{version}")
         self._demand(name, self._sent(name, "PUT", url, {"Content-Type": kind}, data), HTTPStatus.CREATED)
-        if not self.has(f"{name.host}/{name.repository}@{digest}"):
+        if not self.has(_pinned(name, digest)):
             raise RemoteError(f"{name.host} took {name} and does not give it as {digest}", hint="push it again")
 
     def _demand(self, name: Name, answer: requests.Response, status: HTTPStatus) -> requests.Response:

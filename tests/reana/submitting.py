@@ -33,7 +33,7 @@ POLLS = 200
 COMMANDS = 12
 """How often the command is given; the last time without faults."""
 OUTPUT = "only/out.txt"
-_WORKFLOW = b"""\
+WORKFLOW = b"""\
 stages:
 - name: only
   dependencies: [init]
@@ -51,7 +51,7 @@ def translated(seed: int) -> Translated:
     """A workflow of one step, with a few files of different sizes, an empty one among them."""
     chance = random.Random(seed)
     files: dict[str, Path | bytes] = {
-        "workflow/workflow.yml": _WORKFLOW,
+        "workflow/workflow.yml": WORKFLOW,
         "inputs/empty": b"",
         "inputs/data": chance.randbytes(chance.choice((1, 100, 5000))),
     }

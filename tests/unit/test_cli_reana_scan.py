@@ -15,7 +15,7 @@ from recast_dm.cli import options, reana
 from recast_dm.images.fake import FakeSource
 from recast_dm.runtimes.fake import FakeRuntime
 from recast_dm.spec import analysis
-from tests.reana import wire
+from tests.reana import user, wire
 from tests.reana.execution import Execution
 from tests.reana.standin import Standin
 
@@ -37,16 +37,11 @@ class Counting:
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """A stand-in, for a user whose cache is empty, in an empty directory."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(reana, "POLL", 0.02)
+    user.place(tmp_path, monkeypatch)
     monkeypatch.setattr(runtimes, "find", lambda _name: FakeRuntime({TOY_IMAGE: shell}))
     engine = Execution(runtime=FakeRuntime({TOY_IMAGE: shell}), called=lambda _: TOY_IMAGE)
     with Standin(tmp_path / "server", engine=engine) as standin:
-        mine = replace(options.DEFAULTS, reana=standin.server(), reana_workon=None, cache_dir=tmp_path / "cache")
-        monkeypatch.setattr(options, "DEFAULTS", mine)
-        monkeypatch.setattr(reana, "session", standin.session)
-        yield standin
+        yield user.join(monkeypatch, standin, cache_dir=tmp_path / "cache")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from workbench import shell
 
 from recast_dm import schemas
 from recast_dm.backends.reana.api import Reana
-from recast_dm.cli import options, reana
 from recast_dm.runtimes.fake import FakeRuntime
+from tests.reana import user
 from tests.reana.engines import AtOnce
 from tests.reana.execution import Execution
 from tests.reana.standin import TOKEN, Site, Standin, await_end
@@ -43,10 +42,7 @@ STAGE = {
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(reana, "POLL", 0.02)
-    return tmp_path / "here"
+    return user.place(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -54,9 +50,7 @@ def join(monkeypatch) -> Callable[[Standin], Standin]:
     """Makes a stand-in the server of the command line."""
 
     def joined(standin: Standin) -> Standin:
-        monkeypatch.setattr(options, "DEFAULTS", replace(options.DEFAULTS, reana=standin.server(), reana_workon=None))
-        monkeypatch.setattr(reana, "session", standin.session)
-        return standin
+        return user.join(monkeypatch, standin)
 
     return joined
 

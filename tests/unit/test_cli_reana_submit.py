@@ -17,6 +17,7 @@ from recast_dm.cli import options, reana
 from recast_dm.images.fake import FakeSource
 from recast_dm.runtimes.fake import FakeRuntime
 from recast_dm.spec import analysis
+from tests.reana import user
 from tests.reana.engines import AtOnce
 from tests.reana.execution import Execution
 from tests.reana.standin import Site, Standin, await_end
@@ -26,10 +27,7 @@ POINT = ("--model", "spin1-axial", "--set", "m_med=500", "--set", "m_dm=1")
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(reana, "POLL", 0.02)
-    return tmp_path / "here"
+    return user.place(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -37,10 +35,7 @@ def join(tmp_path, monkeypatch) -> Callable[..., Standin]:
     """Makes a stand-in the server of the command line, for a user whose cache is empty."""
 
     def joined(standin: Standin, cache: str = "cache") -> Standin:
-        mine = replace(options.DEFAULTS, reana=standin.server(), reana_workon=None, cache_dir=tmp_path / cache)
-        monkeypatch.setattr(options, "DEFAULTS", mine)
-        monkeypatch.setattr(reana, "session", standin.session)
-        return standin
+        return user.join(monkeypatch, standin, cache_dir=tmp_path / cache)
 
     return joined
 

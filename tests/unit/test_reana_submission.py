@@ -17,22 +17,11 @@ from recast_dm.errors import IntegrityError, RemoteError, UsageError
 from tests.reana.engines import AtOnce
 from tests.reana.faults import Killed, VirtualClock
 from tests.reana.standin import Site, Standin
+from tests.reana.submitting import WORKFLOW
 from tests.reana.wire import Response
 
 NAME = "toy-0123abcd"
 DIGEST = "0" * 64
-WORKFLOW = b"""\
-stages:
-- name: only
-  dependencies: [init]
-  scheduler:
-    scheduler_type: singlestep-stage
-    parameters: {n: {step: init, output: n}, out: '{workdir}/out.txt'}
-    step:
-      process: {process_type: string-interpolated-cmd, cmd: 'echo {n} > {out}'}
-      publisher: {publisher_type: interpolated-pub, publish: {out: '{out}'}}
-      environment: {environment_type: docker-encapsulated, image: debian, imagetag: bookworm-slim}
-"""
 FILES = {"workflow/workflow.yml": WORKFLOW, "inputs/data": b"x" * 3000, "inputs/empty": b""}
 
 

@@ -8,7 +8,6 @@ is repeated; of what may not, a lost answer is `Unsure`.
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import random
 import threading
@@ -29,6 +28,7 @@ from recast_dm.backends.reana.refusing import NotAFile, Refused, Unsure, redacte
 from recast_dm.backends.reana.sources import Content, Exactly
 from recast_dm.config import ReanaServer
 from recast_dm.errors import RecastError, RemoteError, UsageError
+from recast_dm.spec.remote import is_loopback
 
 __all__ = ["Clock", "Connection", "NotAFile", "Query", "Refused", "SystemClock", "Unsure", "redacted"]
 
@@ -379,7 +379,7 @@ def _checked(url: str) -> str:
         odd = True
     if odd or parts.query or parts.fragment or "@" in parts.netloc:
         raise UsageError("REANA_SERVER_URL is not the address of a server", hint="such as https://reana.example.org")
-    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise UsageError(
             f"REANA_SERVER_URL is {url!r}: without TLS anybody on the way could read the token",
             hint="write https://; plain http is for this machine only",
@@ -390,12 +390,3 @@ def _checked(url: str) -> str:
 def _checked_token(token: str) -> None:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise UsageError("REANA_ACCESS_TOKEN is no token: it is empty, or has blanks or odd characters in it")
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -25,7 +25,6 @@ from recast_dm.engine.expand import Expansion
 from recast_dm.engine.publishers import Files
 from recast_dm.errors import RecastError
 from recast_dm.model import INIT, DockerEnvironment, Image, Step, StepId, Workflow
-from recast_dm.spec import yadage
 
 MOST = 3
 """How many earlier workflows are looked at."""
@@ -85,12 +84,11 @@ class _Opened:
 
     def __post_init__(self) -> None:
         document = self.note
-        relaxations = {stage: tuple(names) for stage, names in document["relaxations"].items()}
-        self._workflow = yadage.read_flattened(document["workflow"], frozenset(relaxations), note.FILE)
+        self._workflow, relaxations = note.workflow_of(document)
         tree = store.Tree.from_document(document["init"])
         files = tree.names() if document["initdir"] else None
         init = publishers.publish_init(document["initdata"], files)
-        self._images = {name: Image.from_document(each) for name, each in document["images"].items()}
+        self._images = note.images_of(document)
         self._trees = {INIT: tree.sha256}
         self._expansion = Expansion(self._workflow, init, relaxations, files=files)
         self._advance()

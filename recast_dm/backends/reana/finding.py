@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from recast_dm.backends.reana.refusing import NotAFile, Refused
 from recast_dm.backends.reana.submission import Submission
 from recast_dm.backends.reana.translate import INPUTS
 from recast_dm.backends.reana.values import Status
-from recast_dm.errors import IntegrityError, UsageError
+from recast_dm.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,8 @@ def find(reana: Reana, w: str, copies: Path) -> Found:
     document = note.checked(_read(reana, status), status.name)
     copy = copies / status.id
     if document["initdir"]:
-        _init_files(reana, status, document["init"], copy)
+        sent_along = {f"{INPUTS}/{each['path']}" for each in document["init"]}  # steps may have put more there
+        workspace.fetch(reana, status.id, copy, sent_along.__contains__)
     sent = Submission(
         workflow=status.name,
         id=status.id,
@@ -50,22 +51,6 @@ def find(reana: Reana, w: str, copies: Path) -> Found:
         reused=tuple(document["reused"]),
     )
     return Found(sent=sent, status=status, note=document, work=note.work_of(document, copy))
-
-
-def _init_files(reana: Reana, status: Status, wanted: Iterable[Mapping[str, Any]], copy: Path) -> None:
-    """The init files, as they were sent: REANA does not say which files may be executed, and steps may change them."""
-    sent = {f"{INPUTS}/{each['path']}": each for each in wanted}
-    tree = workspace.fetch(reana, status.id, copy, sent.__contains__)
-    found = {each.path: each.sha256 for each in tree.files}
-    odd = [path for path, each in sent.items() if found.get(path) != each["sha256"]]
-    if odd:
-        raise IntegrityError(
-            f"{odd[0]} of {status.name} is not as it was sent ({len(odd)} files)",
-            hint="what changed it there? `recast-dm submit --again` begins anew",
-        )
-    for path, each in sent.items():
-        (copy / path).chmod(0o755 if each["executable"] else 0o644)
-    (copy / INPUTS).mkdir(parents=True, exist_ok=True)
 
 
 def ended(reana: Reana, w: str) -> Status:

@@ -24,7 +24,7 @@ class Following:
     _last: str = ""
 
     def __post_init__(self) -> None:
-        files = store.init_tree(self.work.initdir).names() if self.work.initdir else None
+        files = store.init_names(self.work.initdir) if self.work.initdir else None
         steps, _ = expand.plan(self.work.workflow, self.work.initdata, files, self.work.relaxations)
         self._steps = {directory(self.work.workflow, step.id): step.id for step in expand.steps_of(steps)}
 

@@ -15,7 +15,7 @@ from recast_dm.backends import Work
 from recast_dm.backends.reana.translate import INPUTS, NOTE, Translated
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.images.placed import Placed
-from recast_dm.model import Image
+from recast_dm.model import Image, Workflow
 from recast_dm.spec import yadage
 
 FILE = NOTE
@@ -36,14 +36,21 @@ def images(work: Work, placed: Mapping[str, Placed]) -> dict[str, Image]:
 
 def digest(work: Work, found: Mapping[str, Image]) -> str:
     """Of the work: equal where the same is asked for, wherever images lie and whatever is at hand already."""
-    tree = store.init_tree(work.initdir).sha256 if work.initdir else None
+    return _digest(work, found, _init(work))
+
+
+def _init(work: Work) -> store.Tree | None:
+    return store.init_tree(work.initdir) if work.initdir else None
+
+
+def _digest(work: Work, found: Mapping[str, Image], init: store.Tree | None) -> str:
     layers = {name: [list(image.diff_ids), image.platform, dict(image.config)] for name, image in found.items()}
     return store.digest(
         {
             "workflow": work.workflow.source,
             "relaxations": {stage: list(names) for stage, names in work.relaxations.items()},
             "initdata": work.initdata,
-            "initdir": tree,
+            "initdir": init.sha256 if init else None,
             "images": layers,
         }
     )
@@ -51,16 +58,16 @@ def digest(work: Work, found: Mapping[str, Image]) -> str:
 
 def note(work: Work, translated: Translated, placed: Mapping[str, Placed]) -> dict[str, Any]:
     """The document for some work; `placed` are the images by the names of the workflow."""
-    found = images(work, placed)
+    found, init = images(work, placed), _init(work)
     return {
         "schema": SCHEMA,
-        "digest": digest(work, found),
+        "digest": _digest(work, found, init),
         "sent": translated.digest,
         "about": dict(work.about),
         "workflow": dict(work.workflow.source),
         "initdata": dict(work.initdata),
         "initdir": work.initdir is not None,
-        "init": store.init_tree(work.initdir).document() if work.initdir else [],
+        "init": init.document() if init else [],
         "relaxations": {stage: list(names) for stage, names in work.relaxations.items()},
         "images": {name: image.document() for name, image in found.items()},
         "results": dict(work.results),
@@ -83,30 +90,40 @@ def checked(document: Any, where: str) -> Mapping[str, Any]:
     return found
 
 
+def workflow_of(document: Mapping[str, Any]) -> tuple[Workflow, dict[str, tuple[str, ...]]]:
+    """The workflow that a note is about, and the relaxations of its stages. Raises SpecError."""
+    relaxations = {stage: tuple(names) for stage, names in document["relaxations"].items()}
+    return yadage.read_flattened(document["workflow"], frozenset(relaxations), FILE), relaxations
+
+
+def images_of(document: Mapping[str, Any]) -> dict[str, Image]:
+    """The images of that workflow, by its names for them."""
+    return {name: Image.from_document(each) for name, each in document["images"].items()}
+
+
 def work_of(document: Mapping[str, Any], workspace: Path) -> Work:
     """The work that a note is about; its init files lie in a copy of the workspace.
 
     Raises IntegrityError where these, or anything else, are not what was submitted.
     """
-    relaxations = {stage: tuple(names) for stage, names in document["relaxations"].items()}
+    workflow, relaxations = workflow_of(document)
     initdir = workspace / INPUTS if document["initdir"] else None
-    if initdir is not None:
-        _restore(initdir, store.Tree.from_document(document["init"]))
+    init = _restored(initdir, store.Tree.from_document(document["init"])) if initdir is not None else None
     work = Work(
-        workflow=yadage.read_flattened(document["workflow"], frozenset(relaxations), FILE),
+        workflow=workflow,
         initdata=document["initdata"],
         initdir=initdir,
-        pinned={name: Image.from_document(each) for name, each in document["images"].items()},
+        pinned=images_of(document),
         relaxations=relaxations,
         about=document["about"],
         results=document["results"],
     )
-    if digest(work, images(work, {})) != document["digest"]:
+    if _digest(work, images(work, {}), init) != document["digest"]:
         raise IntegrityError(f"{FILE} does not say what was submitted: it was changed, or is another version's")
     return work
 
 
-def _restore(initdir: Path, tree: store.Tree) -> None:
+def _restored(initdir: Path, tree: store.Tree) -> store.Tree:
     """Init files as they were sent: REANA keeps no word of which may be executed. Raises IntegrityError."""
     store.make_directory(initdir)
     for file in tree.files:
@@ -118,5 +135,7 @@ def _restore(initdir: Path, tree: store.Tree) -> None:
         odd = sorted({file.path for file in {*found.files} ^ {*tree.files}})
         raise IntegrityError(
             f"init files in the workspace are not those that were submitted: {', '.join(odd[:5])}",
-            hint="somebody has changed them there: what was computed may be of either",
+            hint="somebody has changed them there: what was computed may be of either; "
+            "`recast-dm submit --again` begins anew",
         )
+    return found

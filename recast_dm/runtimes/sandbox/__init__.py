@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from recast_dm import config
@@ -37,7 +38,6 @@ ISOLATION = (
     "no filter of system calls",
 )
 _MEND = "as root on Debian or Ubuntu `apt-get install -y bubblewrap`"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Sandbox:
@@ -78,17 +78,13 @@ class Sandbox:
         known = sources.inspected("docker", reference)
         if known is None:
             return None
-        if (here := self.images.find(known.id)) and self.images.find(reference) == self._named(here, reference):
-            return self._named(here, reference)
+        here, named = self.images.find(known.id), self.images.find(reference)
+        if here is not None and named == replace(here, reference=reference):
+            return named
         shared = Blobs(self._cache / "images")
         stored = sources.FromEngine("docker").take([reference], shared)[reference]
         content = shared.path(stored.image.image_id).read_bytes()
         return self.images.add(shared.root, stored, content, [reference])
-
-    def _named(self, image: Image, reference: str) -> Image:
-        from dataclasses import replace
-
-        return replace(image, reference=reference)
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
         read, write = os.pipe()
@@ -100,7 +96,7 @@ class Sandbox:
                     stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    env={"PATH": _PATH, **marks(job.run, job.runner)},
+                    env={"PATH": bubblewrap.PATH, **marks(job.run, job.runner)},
                     cwd="/",
                     pass_fds=(write,),
                     start_new_session=True,

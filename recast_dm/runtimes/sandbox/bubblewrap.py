@@ -12,7 +12,7 @@ from recast_dm.runtimes.docker import BASE_ENV
 
 OURS = ("/dev", "/inputs", "/proc", "/scratch", "/sys", "/tmp", "/workdir")  # noqa: S108  # the container's
 """What a container has of us and never of its image. /sys is left out: it shows the host's network."""
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 STAGED = "/sys"
 """Where root lays out what the unprivileged user gets to see, in its own namespace: nobody's data lies there."""
@@ -68,7 +68,7 @@ def argv(job: Job, tree: Path, status: int, seen: tuple[Path, ...]) -> tuple[str
 
 def environment(job: Job) -> dict[str, str]:
     """What the command sees: the image's own variables, ours, and the job's, in that order."""
-    own = dict(each.partition("=")[::2] for each in (_PATH, *(_own(job).get("env") or ())))
+    own = dict(each.partition("=")[::2] for each in (f"PATH={PATH}", *(_own(job).get("env") or ())))
     return {**own, **BASE_ENV, **job.env}
 
 

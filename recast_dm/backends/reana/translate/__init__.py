@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import yaml
 from recast_dm import store
 from recast_dm.backends import Work
 from recast_dm.backends.reana.translate.reused import INPUTS as INPUTS  # for others, too
-from recast_dm.backends.reana.translate.reused import reused
+from recast_dm.backends.reana.translate.reused import reused, strings
 from recast_dm.backends.reana.translate.stages import Stages
 from recast_dm.engine import expand, values
 from recast_dm.engine.cache import Entry
@@ -118,7 +118,7 @@ def _of_stage(path: str, stages: Collection[str]) -> bool:
 def _init_files(work: Work) -> dict[str, Path | bytes]:
     if work.initdir is None:
         return {}
-    return {f"{INPUTS}/{name}": work.initdir / name for name in sorted(store.init_tree(work.initdir).names())}
+    return {f"{INPUTS}/{name}": work.initdir / name for name in sorted(store.init_names(work.initdir))}
 
 
 def _demand_names(work: Work) -> None:
@@ -138,23 +138,12 @@ def _demand_unlike_files(initdata: Mapping[str, Any], init: Mapping[str, Any], f
     for name, value in initdata.items():
         if any(True for _ in paths_in(init[name])):
             continue
-        odd = next((text for text in _texts(value) if text.strip("/") in places), None)
+        odd = next((text for text in strings(value) if text.strip("/") in places), None)
         if odd is not None:
             raise SpecError(
                 f"the init parameter {name!r} holds {odd!r}, which at REANA is the name of a file that is sent along",
                 hint="there it would become that file's path; choose another value",
             )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)
 
 
 def _sha256(content: Path | bytes) -> str:

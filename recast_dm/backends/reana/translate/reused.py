@@ -140,20 +140,21 @@ def _uses_plainly(name: str, stage: Mapping[str, Any]) -> bool:
     scheduler = stage["scheduler"]
     dependencies = stage.get("dependencies", [])
     listed = isinstance(dependencies, list)
-    if any(name in word and not (listed and word == name) for word in _strings(dependencies)):
+    if any(name in word and not (listed and word == name) for word in strings(dependencies)):
         return False
     odd: list[Any] = [each for key_, each in stage.items() if key_ not in ("name", "dependencies", "scheduler")]
     odd += [scheduler] if scheduler.get("scheduler_type") == "jq-stage" else []
-    if any(name in word for word in _strings(odd)):
+    if any(name in word for word in strings(odd)):
         return False
     return all(_is_plain(each, name) for each in _selectors(scheduler.get("parameters")) if _names(each, name))
 
 
-def _strings(value: Any) -> list[str]:
+def strings(value: Any) -> list[str]:
+    """Every text in a document; the names of its entries are none."""
     if isinstance(value, str):
         return [value]
-    nested = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return [word for each in nested for word in _strings(each)]
+    nested = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [word for each in nested for word in strings(each)]
 
 
 def _selectors(value: Any) -> list[Any]:
