@@ -438,3 +438,22 @@ def remove(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+@contextlib.contextmanager
+def alone(path: Path, doing: str, *, strictly: bool = True) -> Iterator[None]:
+    """Others who would change a file or directory wait meanwhile; `doing` says what for, should that not be possible.
+
+    Unless `strictly`, nobody waits on filesystems without locks. Raises StorageError.
+    """
+    make_directory(path.parent)
+    try:
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise storage_error(error, doing) from None
+    try:
+        with contextlib.nullcontext() if strictly else contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -103,6 +103,10 @@ Benchmark = Annotated[
         metavar="A1|V1|…", help="Couplings of a benchmark, as `models describe` lists them; --set goes before."
     ),
 ]
+Events = Annotated[
+    list[Path] | None,
+    typer.Option("--events", metavar="FILE", help="Events of --model events: LHE or HepMC3, plain or .gz; repeat."),
+]
 KFactor = Annotated[
     str | None,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,10 +14,7 @@ def rerun(
     model: Annotated[str, typer.Option(metavar="NAME", help="A signal model; `recast-dm models ls` lists them.")],
     settings: options.ModelSettings = None,
     benchmark: options.Benchmark = None,
-    events: Annotated[
-        list[Path] | None,
-        typer.Option("--events", metavar="FILE", help="Events of --model events: LHE or HepMC3, plain or .gz; repeat."),
-    ] = None,
+    events: options.Events = None,
     k_factor: options.KFactor = None,
     parameters: options.Parameters = None,
     inputs_from: options.InputsFrom = None,

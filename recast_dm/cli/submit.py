@@ -24,17 +24,11 @@ def submit(
     ] = None,
     settings: options.ModelSettings = None,
     benchmark: options.Benchmark = None,
-    events: Annotated[
-        list[Path] | None,
-        typer.Option("--events", metavar="FILE", help="Events of --model events: LHE or HepMC3, plain or .gz; repeat."),
-    ] = None,
+    events: options.Events = None,
     k_factor: options.KFactor = None,
     parameters: options.Parameters = None,
     inputs_from: options.InputsFrom = None,
-    registry: Annotated[
-        str | None,
-        typer.Option(metavar="HOST[/PATH]", help="The registry that holds its images: `images push` brings them."),
-    ] = None,
+    registry: options.RegistryName = None,
     name: Annotated[
         str | None,
         typer.Option("--name", "-n", metavar="NAME", help="Its name there.", show_default="analysis and digests"),

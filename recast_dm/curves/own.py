@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 from recast_dm import schemas, store
 from recast_dm.curves.curve import Curve
 from recast_dm.curves.shipped import shipped
-from recast_dm.errors import IntegrityError, UsageError, storage_error
+from recast_dm.errors import IntegrityError, UsageError
 
 SCHEMA = "recast-dm/curves/1"
 
@@ -60,7 +57,7 @@ def add(path: Path, curve: Curve, source: str, *, replace: bool = False) -> Kept
     if any(curve.name == each.name for each in shipped()):
         raise UsageError(f"{curve.name!r} comes with recast-dm", hint="give yours another name with --name")
     new = Kept(curve, source, datetime.now(UTC).isoformat(timespec="seconds"))
-    with _alone(path):
+    with store.alone(path, f"write your curves {path}"):
         others = load(path)
         if not replace and any(curve.name == each.curve.name for each in others):
             raise UsageError(f"there is a curve {curve.name!r} already", hint="--replace takes its place")
@@ -71,7 +68,7 @@ def add(path: Path, curve: Curve, source: str, *, replace: bool = False) -> Kept
 def remove(path: Path, names: Iterable[str]) -> tuple[str, ...]:
     """Forgets own curves. Raises UsageError, and forgets none, when one of the names is not one's own."""
     gone = tuple(dict.fromkeys(names))
-    with _alone(path):
+    with store.alone(path, f"write your curves {path}"):
         there = load(path)
         own = [each.curve.name for each in there]
         for name in gone:
@@ -86,18 +83,3 @@ def remove(path: Path, names: Iterable[str]) -> tuple[str, ...]:
 def _write(path: Path, kept: list[Kept]) -> None:
     by_name = sorted(kept, key=lambda each: each.curve.name)
     store.write_atomic(path, store.pretty({"schema": SCHEMA, "curves": [each.document() for each in by_name]}))
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Others who would change the file wait meanwhile."""
-    store.make_directory(path.parent)
-    try:
-        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise storage_error(error, f"write your curves {path}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

@@ -6,15 +6,12 @@ ROOT/names/<hex>.json     of a name or an id: the image's config, as text
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from recast_dm import store
-from recast_dm.errors import RecastError, storage_error
+from recast_dm.errors import RecastError
 from recast_dm.images.layout import Stored, image_of
 from recast_dm.images.unpack import unpack
 from recast_dm.model import Image
@@ -46,7 +43,7 @@ class Rootfs:
         """
         image, _ = image_of(stored.image.reference, config)
         target = self.tree(image)
-        with self._alone(target):
+        with store.alone(target, f"unpack images in {self.root}", strictly=False):
             if not target.is_dir():
                 place = store.temporary(target)
                 try:
@@ -60,18 +57,3 @@ class Rootfs:
 
     def _note(self, name: str) -> Path:
         return self.root / "names" / f"{store.sha256_name(name.encode()).removeprefix('sha256:')}.json"
-
-    @contextlib.contextmanager
-    def _alone(self, target: Path) -> Iterator[None]:
-        """One process after another makes the same tree; on filesystems without locks the first to finish wins."""
-        store.make_directory(target.parent)
-        try:
-            descriptor = os.open(target.with_name(f"{target.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise storage_error(error, f"unpack images in {self.root}") from None
-        try:
-            with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)

@@ -6,8 +6,6 @@ It is one JSON file (schema `recast-dm/catalogue/1`) that names places; it owns 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,7 +15,7 @@ from typing import Any
 from recast_dm import schemas, store
 from recast_dm.capsule.catalogue.about import About
 from recast_dm.capsule.catalogue.places import Found
-from recast_dm.errors import IntegrityError, storage_error
+from recast_dm.errors import IntegrityError
 
 SCHEMA = "recast-dm/catalogue/1"
 
@@ -87,20 +85,12 @@ def load(path: Path) -> Catalogue:
 @contextlib.contextmanager
 def changing(path: Path) -> Iterator[Catalogue]:
     """The catalogue, to be changed: others wait meanwhile, and see all of the change or nothing of it."""
-    store.make_directory(path.parent)
-    try:
-        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise storage_error(error, f"write the catalogue {path}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with store.alone(path, f"write the catalogue {path}"):
         catalogue = load(path)
         before = catalogue.document()
         yield catalogue
         if catalogue.document() != before:
             store.write_atomic(path, store.pretty(catalogue.document()))
-    finally:
-        os.close(lock)
 
 
 def add(path: Path, found: Iterable[Found]) -> list[str]:
