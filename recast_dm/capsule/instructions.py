@@ -12,7 +12,7 @@ from typing import Any
 from recast_dm.capsule import layout
 from recast_dm.capsule.inputs import Referenced
 from recast_dm.images.layout import Stored
-from recast_dm.runtimes.docker import BASE_ENV
+from recast_dm.runtimes.command_line import BASE_ENV
 
 _HEAD = """\
 {title}

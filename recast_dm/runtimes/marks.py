@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+
+from recast_dm.runtimes import runner_id
 
 RUN_VARIABLE = "RECAST_DM_RUN"
 RUNNER_VARIABLE = "RECAST_DM_RUNNER"
@@ -28,3 +32,11 @@ def marked(run: str) -> Iterator[tuple[int, str]]:
         if wanted in words:
             runner = next((word.removeprefix(who) for word in words if word.startswith(who)), b"")
             yield int(place.name), runner.decode("ascii", "replace")
+
+
+def end_orphans(run: str) -> None:
+    """Ends what a dead runner left of an engine's own client: it may still be about to make its container."""
+    for pid, runner in marked(run):
+        if runner != runner_id():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from recast_dm import store
-from recast_dm.runtimes import Job
+from recast_dm import config, store
+from recast_dm.errors import storage_error
+from recast_dm.runtimes import Job, Outcome, Reason
+from recast_dm.runtimes.marks import marks
 
 LONGEST_LINE = 64 * 1024
 KILLED = 137
 """The exit code of what was killed."""
+
+
+def attached(argv: Sequence[str], job: Job, line: Callable[[str], None], end: Callable[[], None]) -> tuple[int, bool]:
+    """Starts a container through an engine's client and stays with it. Gives the client's exit code, and whether the
+    time was over. `end` ends the container, wherever the engine keeps it.
+    """
+    try:
+        with (
+            job.log.open("wb") as log,
+            subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**config.environment(), **marks(job.run, job.runner)},
+                start_new_session=True,  # Ctrl-C reaches us, and we end the container
+            ) as process,
+            Deadline(job, end) as deadline,
+        ):
+            feed(process, job.stdin)
+            assert process.stdout is not None  # noqa: S101  # it was asked for
+            copy(process.stdout, log, line)
+            code = process.wait()
+    except OSError as error:
+        raise storage_error(error, f"run {job.name}") from None
+    return code, deadline.passed
+
+
+def ended(code: int, container_id: str, *, late: bool, out_of_memory: bool) -> Outcome:
+    """How a container ended, by its exit code and by what its engine says of it."""
+    reason: Reason = "killed" if code == KILLED else ""
+    return Outcome(code, container_id, "timeout" if late else "out of memory" if out_of_memory else reason)
 
 
 class Deadline:

@@ -15,7 +15,8 @@ from recast_dm import runtimes
 from recast_dm.errors import ToolMissing, UsageError
 from recast_dm.model import Image
 from recast_dm.runtimes import Job, Limits, Runtime, runner_id, runner_lives
-from recast_dm.runtimes.docker import _mount, argv
+from recast_dm.runtimes.command_line import bind
+from recast_dm.runtimes.docker import argv
 from recast_dm.runtimes.fake import FakeRuntime
 
 JOB = Job(
@@ -90,7 +91,7 @@ PLACES = ["/a", "/a b", "/a,b", '/a"b', '/a,b"c,d', "/a=b", "/a'b", "/readonly,s
 @pytest.mark.parametrize("read_only", [True, False])
 def test_any_path_can_be_mounted(place, read_only):
     """docker reads --mount as one line of CSV."""
-    (fields,) = csv.reader(io.StringIO(_mount(place, "/x", read_only=read_only), newline=""), strict=True)
+    (fields,) = csv.reader(io.StringIO(bind(Path(place), "/x", read_only=read_only), newline=""), strict=True)
     assert fields == ["type=bind", f"src={place}", "dst=/x", *(["readonly"] if read_only else [])]
 
 

@@ -1,0 +1,88 @@
+"""The command line that starts a job's container: docker and podman read the same words. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from recast_dm.runtimes import Job
+
+RUN_LABEL = "org.recast-dm.run"
+RUNNER_LABEL = "org.recast-dm.runner"
+
+BASE_ENV = {
+    "HOME": "/tmp",  # noqa: S108  # the container's
+    "TMPDIR": "/tmp",  # noqa: S108
+    "USER": "recast",  # the uid has no name in the image, and some programs ask for one
+    "LOGNAME": "recast",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "OMP_NUM_THREADS": "1",
+}
+"""What every container sees. Part of the key's version: raise `engine.key.VERSION` when this changes."""
+
+CLOSED = (
+    "no network",
+    "no capabilities",
+    "no new privileges",
+    "read-only root",
+    "unprivileged user",
+    "inputs read-only",
+)
+"""The isolation that these words give; what limits hold beside it, the runtime knows."""
+
+
+def run_words(job: Job, own: Sequence[str] = (), *, limited: bool = True) -> tuple[str, ...]:
+    """What follows `docker` or `podman`: closed by default, nothing mounted but the work directory and the inputs.
+
+    `own` are options that only one of them needs; without `limited` the limits that need a cgroup are left out.
+    """
+    uid, gid = job.user
+    words = ["run", "--name", job.name, "--cidfile", str(cidfile(job))]
+    words += ["--label", f"{RUN_LABEL}={job.run}", "--label", f"{RUNNER_LABEL}={job.runner}"]
+    words += ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    words += ["--read-only", "--tmpfs", f"/tmp:rw,nosuid,nodev,mode=1777,size={job.limits.tmp}"]  # noqa: S108  # inside
+    words += ["--user", f"{uid}:{gid}", "--init", "--pull", "never", "--log-driver", "none", *own]
+    words += [*(_limits(job) if limited else ()), *_mounts(job)]
+    for key, value in sorted({**BASE_ENV, **job.env}.items()):
+        words += ["--env", f"{key}={value}"]
+    if job.cwd is not None:
+        words += ["--workdir", job.cwd]
+    if job.stdin is not None:
+        words.append("--interactive")
+    assert job.image is not None  # noqa: S101  # a container has one
+    return (*words, "--entrypoint", job.argv[0], job.image.image_id, *job.argv[1:])
+
+
+def _limits(job: Job) -> tuple[str, ...]:
+    limits = job.limits
+    return ("--pids-limit", str(limits.pids), "--memory", str(limits.memory), "--cpus", f"{limits.cpus:g}")
+
+
+def _mounts(job: Job) -> Iterator[str]:
+    yield from ("--mount", bind(job.workdir, "/workdir", read_only=False))
+    for n, place in enumerate(job.inputs):
+        yield from ("--mount", bind(place, f"/inputs/{n}", read_only=True))
+    if job.scratch is not None:
+        yield from ("--mount", bind(job.scratch, "/scratch", read_only=False))
+    for path, target in job.files:
+        yield from ("--mount", bind(path, target, read_only=True))
+
+
+def bind(source: Path, target: str, *, read_only: bool) -> str:
+    """The value of --mount, which is a line of CSV, so that any path can be written in it.
+
+    >>> bind(Path("/data/a,b"), "/workdir", read_only=False)
+    'type=bind,"src=/data/a,b",dst=/workdir'
+    """
+    line = io.StringIO()
+    fields = ["type=bind", f"src={source}", f"dst={target}"] + (["readonly"] if read_only else [])
+    csv.writer(line, lineterminator="\r\n").writerow(fields)  # without one, a newline in a path is not quoted
+    return line.getvalue().removesuffix("\r\n")
+
+
+def cidfile(job: Job) -> Path:
+    """Where the container's id is written once there is a container."""
+    return job.log.with_name(f"{job.log.name}.cid")
