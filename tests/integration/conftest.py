@@ -55,6 +55,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
+def unshare(sandbox: Sandbox) -> Sandbox:
+    """The sandbox as it is where there is no bubblewrap, with the same images."""
+    runtime = Sandbox(sandbox.images.root.parent, starters=("unshare",))
+    runtime.about()
+    return runtime
+
+
+@pytest.fixture(scope="session")
 def toy_image(docker: Runtime) -> Image:
     image = docker.image(TOY_IMAGE)
     assert image is not None, "`make test` builds it; by hand: containers/build.sh tests/containers/toy"

@@ -1,10 +1,15 @@
 """The sandbox's command lines, word by word."""
 
+import os
+import subprocess
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 from recast_dm.images import fake
 from recast_dm.runtimes import Job, Limits
-from recast_dm.runtimes.sandbox import bubblewrap
+from recast_dm.runtimes.sandbox import bubblewrap, inside, unprivileged, unshared
 
 
 def job(tmp_path: Path) -> Job:
@@ -24,35 +29,72 @@ def job(tmp_path: Path) -> Job:
     )
 
 
-def test_a_job_is_closed_by_default(tmp_path: Path) -> None:
+def tree_of(tmp_path: Path) -> Path:
     tree = tmp_path / "tree"
     (tree / "etc").mkdir(parents=True)
     (tree / "etc/passwd").write_text("")
     (tree / "usr").mkdir()
     (tree / "sys").mkdir()
     (tree / "bin").symlink_to("usr/bin")
-    each = job(tmp_path)
-    words = " ".join(bubblewrap.argv(each, tree, 3, bubblewrap.mounts(each, tree)))
-    before, _, rest = words.partition(" --clearenv ")
-    assert before == (
-        "bwrap --unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try "
-        "--disable-userns --die-with-parent --cap-drop ALL --uid 1000 --gid 100 --json-status-fd 3"
-    )
-    assert rest[rest.index("--symlink") :] == (
+    return tree
+
+
+def files_of(tree: Path) -> str:
+    return (
         f"--symlink usr/bin /bin --dir /etc --ro-bind {tree}/etc/passwd /etc/passwd --ro-bind {tree}/usr /usr "
         "--perms 1777 --size 9 --tmpfs /tmp --proc /proc --dev /dev --bind /w d /workdir --ro-bind /i /inputs/0 "
-        "--ro-bind /f /etc/of/it --remount-ro / --chdir /workdir -- sh -c true"
+        "--ro-bind /f /etc/of/it --remount-ro /"
     )
 
 
-def test_root_becomes_the_user_before_anything_else_starts(tmp_path: Path) -> None:
-    words = bubblewrap.staged(job(tmp_path), Path("/t"), ("bwrap",))
-    assert words[:4] == ("unshare", "--mount", "--propagation", "private")
-    assert words[9:14] == ("/t", "/w d", "/i", "/f", "--")
-    assert " ".join(words[14:]) == (
-        "setpriv --reuid 1000 --regid 100 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs bwrap"
+def test_a_job_is_closed_by_default(tmp_path: Path) -> None:
+    tree, each = tree_of(tmp_path), job(tmp_path)
+    words = " ".join(bubblewrap.argv(each, tree, inside.mounts(each, tree), 3, running=3))
+    before, _, rest = words.partition(" --clearenv ")
+    assert before == (
+        "prlimit --nproc=10 --data=5 --core=0 -- bwrap --unshare-user --unshare-pid --unshare-net --unshare-ipc "
+        "--unshare-uts --unshare-cgroup-try --disable-userns --die-with-parent --cap-drop ALL --uid 1000 --gid 100 "
+        "--json-status-fd 3"
     )
+    assert rest[rest.index("--symlink") :] == f"{files_of(tree)} --chdir /workdir -- sh -c true"
 
 
-def test_limits_count_what_the_user_runs_already(tmp_path: Path) -> None:
-    assert bubblewrap.limited(job(tmp_path), 3) == ("prlimit", "--nproc=10", "--data=5", "--core=0", "--")
+def test_root_needs_no_user_namespace_for_unshare_and_others_do() -> None:
+    mine, roots = (" ".join(unshared.argv(5, privileged=each)[:-6]) for each in (False, True))
+    assert mine == (
+        "setpriv --pdeathsig KILL unshare --user --map-root-user --mount --pid --net --ipc --uts --cgroup --fork "
+        "--kill-child"
+    )
+    assert roots == mine.replace(" --user --map-root-user", "")
+
+
+def test_the_launcher_is_asked_for_what_bubblewrap_is(tmp_path: Path) -> None:
+    tree = tree_of(tmp_path)
+    asked = unshared.request(job(tmp_path), tree, 3, 3, privileged=True)
+    assert " ".join(asked["files"]) == files_of(tree)
+    assert (asked["user"], asked["cwd"], asked["argv"]) == ((1000, 100), "/workdir", ("sh", "-c", "true"))
+    assert asked["limits"] == {"NPROC": 10, "DATA": 5, "CORE": 0}
+
+
+def test_a_program_for_nobody_leaves_this_process_as_it_was(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    (tmp_path / "x").write_text("seen")
+    before = (os.geteuid(), Path("/proc/self/status").read_text().partition("CapEff")[2].split()[1])
+    words = ("sh", "-c", f"id -u; cat {unprivileged.seen(0)}; cat {tmp_path}/x 2>/dev/null || echo; cat /proc/mounts")
+    start = partial(subprocess.Popen, words, stdout=subprocess.PIPE, text=True)
+    with unprivileged.Started((64077, 64077), (tmp_path / "x",), start) as process:  # type: ignore[arg-type]
+        said = process.communicate()[0]
+    assert said.startswith("64077\nseen\n")
+    assert "/sys/0" in said
+    assert "/sys/0" not in Path("/proc/mounts").read_text()
+    assert before == (os.geteuid(), Path("/proc/self/status").read_text().partition("CapEff")[2].split()[1])
+
+
+def test_what_cannot_be_started_is_told_where_it_was_asked_for(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    with pytest.raises(FileNotFoundError):
+        unprivileged.Started((64077, 64077), (tmp_path,), partial(subprocess.Popen, ("/no-such-program",)))
+    with pytest.raises(OSError, match="mount"):
+        unprivileged.Started((64077, 64077), (tmp_path / "gone",), partial(subprocess.Popen, ("true",)))

@@ -1,97 +1,21 @@
-"""The command line of `bwrap` for a job: pure, save that it asks what a root directory holds."""
+"""The command line of `bwrap` for a job."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from recast_dm.runtimes import Job
-from recast_dm.runtimes.docker import BASE_ENV
-
-OURS = ("/dev", "/inputs", "/proc", "/scratch", "/sys", "/tmp", "/workdir")  # noqa: S108  # the container's
-"""What a container has of us and never of its image. /sys is left out: it shows the host's network."""
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-STAGED = "/sys"
-"""Where root lays out what the unprivileged user gets to see, in its own namespace: nobody's data lies there."""
-_STAGE = (
-    'mount -t tmpfs -o mode=755,nosuid,nodev none /sys; n=0; while [ "$1" != -- ]; do '
-    'if [ -d "$1" ]; then mkdir "/sys/$n"; else : > "/sys/$n"; fi; mount --bind "$1" "/sys/$n"; n=$((n+1)); shift; '
-    'done; shift; exec "$@"'
-)
+from recast_dm.runtimes.sandbox import inside
 
 
-def mounts(job: Job, tree: Path) -> tuple[Path, ...]:
-    """What of the host a container gets to see: the image's files first, then what it works on."""
-    scratch = () if job.scratch is None else (job.scratch,)
-    return (tree, job.workdir, *job.inputs, *scratch, *(path for path, _ in job.files))
-
-
-def staged(job: Job, tree: Path, inner: tuple[str, ...]) -> tuple[str, ...]:
-    """Root's part: binds what the job needs where the job's user reaches it, and becomes that user for good."""
-    uid, gid = map(str, job.user)
-    words = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", _STAGE, "sh"]
-    words += [*map(str, mounts(job, tree)), "--", "setpriv", "--reuid", uid, "--regid", gid, "--clear-groups"]
-    return (*words, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", *inner)
-
-
-def limited(job: Job, running: int) -> tuple[str, ...]:
-    """The limits that need no cgroup. `running` are the user's tasks already: the kernel counts them too."""
-    limits = job.limits
-    return ("prlimit", f"--nproc={limits.pids + running}", f"--data={limits.memory}", "--core=0", "--")
-
-
-def argv(job: Job, tree: Path, status: int, seen: tuple[Path, ...]) -> tuple[str, ...]:
-    """`bwrap` for a job: closed by default. `seen` are the `mounts`, by the names that they have when it starts."""
-    places = iter(map(str, seen))
-    root = Path(next(places))
+def argv(job: Job, tree: Path, seen: tuple[Path, ...], status: int, running: int) -> tuple[str, ...]:
+    """`bwrap` for a job: closed by default. `seen` are its mounts, by the names that they have when it starts."""
     uid, gid = job.user
-    words = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    rlimits = (f"--{name.lower()}={most}" for name, most in inside.limits(job, running).items())
+    words = ["prlimit", *rlimits, "--"]
+    words += ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--cap-drop", "ALL"]
     words += ["--uid", str(uid), "--gid", str(gid), "--json-status-fd", str(status), "--clearenv"]
-    for key, value in environment(job).items():
+    for key, value in inside.environment(job).items():
         words += ["--setenv", key, value]
-    words += covered(tree, root, [PurePosixPath(target) for _, target in job.files])
-    words += ["--perms", "1777", "--size", str(job.limits.tmp), "--tmpfs", "/tmp"]  # noqa: S108
-    words += ["--proc", "/proc", "--dev", "/dev", "--bind", next(places), "/workdir"]
-    for n, _ in enumerate(job.inputs):
-        words += ["--ro-bind", next(places), f"/inputs/{n}"]
-    if job.scratch is not None:
-        words += ["--bind", next(places), "/scratch"]
-    for _, target in job.files:
-        words += ["--ro-bind", next(places), target]
-    words += ["--remount-ro", "/", "--chdir", job.cwd or _own(job).get("workdir") or "/", "--", *job.argv]
-    return tuple(words)
-
-
-def environment(job: Job) -> dict[str, str]:
-    """What the command sees: the image's own variables, ours, and the job's, in that order."""
-    own = dict(each.partition("=")[::2] for each in (f"PATH={PATH}", *(_own(job).get("env") or ())))
-    return {**own, **BASE_ENV, **job.env}
-
-
-def _own(job: Job) -> Mapping[str, Any]:
-    return (job.image.config if job.image is not None else None) or {}
-
-
-def covered(tree: Path, root: Path, targets: Iterable[PurePosixPath]) -> list[str]:
-    """Shows an image's files read-only, and lets places that it lacks be made in it without touching it."""
-    return list(_covered(tree, root, PurePosixPath("/"), [*targets]))
-
-
-def _covered(tree: Path, root: Path, at: PurePosixPath, targets: list[PurePosixPath]) -> Iterator[str]:
-    inside = at.relative_to("/")
-    for entry in sorted(os.scandir(tree / inside), key=lambda each: each.name):
-        path = at / entry.name
-        below = [each for each in targets if path in each.parents and not (tree / each.relative_to("/")).exists()]
-        if str(path) in OURS:
-            continue
-        if entry.is_symlink():
-            yield from ("--symlink", str(Path(entry.path).readlink()), str(path))
-        elif entry.is_dir() and below:
-            yield from ("--dir", str(path))
-            yield from _covered(tree, root, path, below)
-        else:
-            yield from ("--ro-bind", str(root / path.relative_to("/")), str(path))
+    return (*words, *inside.files(job, tree, seen), "--chdir", inside.cwd(job), "--", *job.argv)

@@ -1,0 +1,116 @@
+"""Starts a container of the sandbox: by bubblewrap or `unshare`, as root or as anybody."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recast_dm import config
+from recast_dm.errors import ToolMissing
+from recast_dm.runtimes import Job
+from recast_dm.runtimes.marks import marks
+from recast_dm.runtimes.sandbox import bubblewrap, inside, unprivileged, unshared
+
+PROGRAMS = {"bubblewrap": "bwrap", "unshare": "unshare"}
+
+
+class Start:
+    """A container that is started when this is entered; its process ends when it is left."""
+
+    def __init__(self, starter: str, job: Job, tree: Path) -> None:
+        self._starter, self._job, self._tree = starter, job, tree
+        self._open = contextlib.ExitStack()
+        self._said = b""
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as undo:
+            undo.push(self._open)
+            read, status = os.pipe()
+            self._open.callback(os.close, read)
+            self._open.callback(self._read, read)
+            try:
+                process = self._open.enter_context(self._started(status))
+            finally:
+                os.close(status)
+            undo.pop_all()
+        return process
+
+    def __exit__(self, *error: object) -> None:
+        self._open.__exit__(None, None, None)
+
+    def told(self) -> Mapping[str, Any]:
+        """What was told of the container when it had been made; nothing of one that was not."""
+        documents = [json.loads(each) for each in self._said.splitlines() if each.strip()]
+        return {key: value for document in documents for key, value in document.items()}
+
+    def _read(self, descriptor: int) -> None:
+        with open(descriptor, "rb", closefd=False) as status:
+            self._said = status.read(64 * 1024)
+
+    def _started(self, status: int) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+        job, tree, privileged = self._job, self._tree, os.geteuid() == 0
+        running = _running(job.user[0])
+        if self._starter == "unshare":
+            request = unshared.written(unshared.request(job, tree, status, running, privileged=privileged))
+            self._open.callback(os.close, request)
+            return self._process(unshared.argv(request, privileged=privileged), (status, request))
+        shown = inside.mounts(job, tree)
+        places = tuple(unprivileged.seen(n) for n, _ in enumerate(shown)) if privileged else shown
+        words = bubblewrap.argv(job, tree, places, status, running)
+        if privileged:
+            return unprivileged.Started(job.user, shown, lambda: self._process(words, (status,)))
+        return self._process(words, (status,))
+
+    def _process(self, words: tuple[str, ...], kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE if self._job.stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"PATH": inside.PATH, **marks(self._job.run, self._job.runner)},
+            cwd="/",
+            pass_fds=kept,
+            start_new_session=True,
+            umask=0o022,  # as with docker: the modes of outputs are not for the caller to set
+        )
+
+
+def tried(starter: str) -> str:
+    """The version of what starts containers, which has just started one over this machine's own files.
+
+    Raises ToolMissing where it is not there, or cannot.
+    """
+    program = PROGRAMS[starter]
+    job = Job(
+        name="try", run="", runner="", image=None, argv=("true",), workdir=Path("/"), inputs=(),
+        user=config.container_user(), log=Path(os.devnull),
+    )  # fmt: skip
+    try:
+        version = subprocess.run([program, "--version"], capture_output=True, check=True, timeout=20, text=True)
+        start = Start(starter, job, Path("/"))
+        with start as process:
+            said, _ = process.communicate(timeout=20)
+    except FileNotFoundError as error:
+        raise ToolMissing(f"the command `{error.filename}` is not installed") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolMissing(f"{starter} does not start a container: {error}") from None
+    if process.returncode != 0:
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        raise ToolMissing(f"{starter} cannot start a container: {lines[-1][:300] if lines else 'no message'}")
+    return version.stdout.split()[-1]
+
+
+def _running(uid: int) -> int:
+    """The tasks of a user on this machine."""
+    count = 0
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    count += len(os.listdir(f"{entry.path}/task")) if entry.stat().st_uid == uid else 0  # noqa: PTH208
+    return count
