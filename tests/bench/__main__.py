@@ -9,7 +9,7 @@ import os
 import time
 from functools import partial
 
-from tests.bench import batches, capsules, closure, containers, generation, helping, limits, overhead, scans
+from tests.bench import batches, capsules, closure, containers, generation, helping, limits, overhead, scans, unpacking
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         "parts",
         nargs="*",
         metavar="PART",
-        help="help, overhead, containers, batches, capsules, generation, closure, limits, scans",
+        help="help, overhead, containers, batches, capsules, generation, closure, limits, scans, unpacking",
     )
     parser.add_argument("--gigabytes", type=float, help="what the capsule holds (default: 2; --quick: 0.2)")
     asked = parser.parse_args()
@@ -33,6 +33,7 @@ def main() -> None:
         "closure": closure.measure,
         "limits": partial(limits.measure, quick=asked.quick),
         "scans": scans.measure,
+        "unpacking": partial(unpacking.measure, quick=asked.quick),
     }
     if unknown := [name for name in asked.parts if name not in parts]:
         parser.error(f"there is no part {unknown[0]!r}")

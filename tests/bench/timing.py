@@ -25,6 +25,26 @@ def median(action: Callable[[], object], runs: int = 5) -> float:
     return statistics.median(seconds)
 
 
+Turn = tuple[Callable[[], object], Callable[[], object]]
+"""What is done before, and what is measured."""
+
+
+def in_turns(*turns: Turn, runs: int = 5) -> list[float]:
+    """Seconds, the medians of actions that are done one after the other, again and again: noise hits them alike.
+
+    The first time of each does not count.
+    """
+    seconds: list[list[float]] = [[] for _ in turns]
+    for number in range(runs + 1):
+        for (before, action), found in zip(turns, seconds, strict=True):
+            before()
+            began = time.perf_counter()
+            action()
+            if number:
+                found.append(time.perf_counter() - began)
+    return [statistics.median(each) for each in seconds]
+
+
 def quiet(*words: str | Path, **environment: str) -> Callable[[], object]:
     return lambda: subprocess.run(
         [str(word) for word in words], check=True, capture_output=True, cwd=ROOT, env={**os.environ, **environment}
