@@ -400,7 +400,7 @@ def unfinished(target: Path, make: Callable[[Path], object] = make_directory) ->
 
     It is locked meanwhile: what is there already and is not was left by a process that was killed, and goes first.
     """
-    _tidy(target)
+    tidy(target.absolute().parent, target.name)
     while True:
         path = temporary(target)
         make(path)
@@ -418,10 +418,10 @@ def unfinished(target: Path, make: Callable[[Path], object] = make_directory) ->
         os.close(lock)
 
 
-def _tidy(target: Path) -> None:
-    """Removes what is unfinished beside a target and locked by nobody."""
-    for left in temporaries(target.absolute().parent):
-        if left.name[: -len(f".{uuid.uuid4().hex}.tmp")] == f".{target.name}":
+def tidy(directory: Path, name: str | None = None) -> None:
+    """Removes what is `unfinished` in a directory, of one target only if that is named, and locked by nobody."""
+    for left in temporaries(directory):
+        if name is None or left.name[: -len(f".{uuid.uuid4().hex}.tmp")] == f".{name}":
             with contextlib.suppress(OSError):
                 lock = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
                 try:

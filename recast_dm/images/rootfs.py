@@ -1,17 +1,20 @@
 """Images unpacked, each once for its layers, and what they are called here: the store of runtimes without an engine.
 
 ROOT/trees/<hex>          an image's files; the name is the hash of its diff_ids in their order
-ROOT/names/<hex>.json     of a name or an id: the image's config, as text
+ROOT/names/<hex>.json     of a name or an id: the image's config, as text, and the engine that the name was taken from
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from recast_dm import store
-from recast_dm.errors import RecastError
+from recast_dm.errors import RecastError, storage_error
+from recast_dm.images.blobs import Layer
 from recast_dm.images.layout import Stored, image_of
 from recast_dm.images.unpack import unpack
 from recast_dm.model import Image
@@ -29,14 +32,30 @@ class Rootfs:
 
     def find(self, name: str) -> Image | None:
         """The unpacked image of that name or id; None as well for a note that cannot be read."""
+        config = self.config(name)
+        return None if config is None else image_of(name, config)[0]
+
+    def config(self, name: str) -> bytes | None:
+        """The config of the unpacked image of that name or id."""
         try:
-            document = store.read_document(self._note(name))
-            image, _ = image_of(name, str(document["config"]).encode())
+            note = self._note(name)
+            config = str(store.read_document(note)["config"]).encode()
+            image, _ = image_of(name, config)
         except (OSError, RecastError, KeyError, TypeError):
             return None
-        return image if self.tree(image).is_dir() else None
+        return config if self.tree(image).is_dir() else None
 
-    def add(self, layout: Path, stored: Stored, config: bytes, names: Sequence[str]) -> Image:
+    def origin(self, name: str) -> str | None:
+        """The engine whose name this is: what it means there may change. None for a name that was given here."""
+        try:
+            found = store.read_document(self._note(name)).get("origin")
+        except (OSError, RecastError):
+            return None
+        return None if found is None else str(found)
+
+    def add(
+        self, layout: Path, stored: Stored, config: bytes, names: Sequence[str], *, origin: str | None = None
+    ) -> Image:
         """Unpacks an image of an OCI layout, unless it is here already, and gives it names beside its id.
 
         Raises IntegrityError for layers that have changed, StorageError where they find no room.
@@ -45,15 +64,36 @@ class Rootfs:
         target = self.tree(image)
         with store.alone(target, f"unpack images in {self.root}", strictly=False):
             if not target.is_dir():
-                place = store.temporary(target)
-                try:
-                    unpack(layout, stored.layers, place)
-                    place.rename(target)
-                finally:
-                    store.remove(place)
+                _make(layout, stored.layers, target)
         for name in (image.image_id, *names):
-            store.write_atomic(self._note(name), store.canonical({"name": name, "config": config.decode()}))
+            note = {"name": name, "config": config.decode(), **({"origin": origin} if origin else {})}
+            store.write_atomic(self._note(name), store.canonical(note))
         return replace(image, registry_digest=stored.image.registry_digest)
 
     def _note(self, name: str) -> Path:
         return self.root / "names" / f"{store.sha256_name(name.encode()).removeprefix('sha256:')}.json"
+
+
+def _make(layout: Path, layers: Sequence[Layer], target: Path) -> None:
+    """A tree that is there is whole, also after a power cut. What unpackers that were killed left goes first."""
+    store.tidy(target.parent)
+    with store.unfinished(target) as place:
+        tree = place / "tree"
+        unpack(layout, layers, tree)
+        try:
+            _flush(place)
+            tree.rename(target)
+        except OSError as error:
+            if not target.is_dir():  # where there are no locks, somebody else may have been faster
+                raise storage_error(error, f"unpack an image into {target}") from None
+        store.fsync_directory(target.parent)
+
+
+def _flush(place: Path) -> None:
+    """Has the filesystem of a directory on the disk: thousands of files at once, where each alone takes its time."""
+    directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(directory) != 0:
+            raise OSError(ctypes.get_errno(), "cannot write what is unpacked to the disk")
+    finally:
+        os.close(directory)
