@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from recast_dm.runtimes import Job
@@ -23,6 +23,9 @@ BASE_ENV = {
 }
 """What every container sees. Part of the key's version: raise `engine.key.VERSION` when this changes."""
 
+LIMITS = ("pids", "memory", "cpu")
+"""The controllers of cgroups that hold a container's limits, in the kernel's words."""
+
 CLOSED = (
     "no network",
     "no capabilities",
@@ -34,18 +37,17 @@ CLOSED = (
 """The isolation that these words give; what limits hold beside it, the runtime knows."""
 
 
-def run_words(job: Job, own: Sequence[str] = (), *, limited: bool = True) -> tuple[str, ...]:
+def run_words(job: Job, own: Sequence[str], limits: Collection[str] = LIMITS) -> tuple[str, ...]:
     """What follows `docker` or `podman`: closed by default, nothing mounted but the work directory and the inputs.
 
-    `own` are options that only one of them needs; without `limited` the limits that need a cgroup are left out.
+    `own` are options that only one of them needs; of the limits, those that can hold here.
     """
     uid, gid = job.user
     words = ["run", "--name", job.name, "--cidfile", str(cidfile(job))]
     words += ["--label", f"{RUN_LABEL}={job.run}", "--label", f"{RUNNER_LABEL}={job.runner}"]
     words += ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-    words += ["--read-only", "--tmpfs", f"/tmp:rw,nosuid,nodev,mode=1777,size={job.limits.tmp}"]  # noqa: S108  # inside
-    words += ["--user", f"{uid}:{gid}", "--init", "--pull", "never", "--log-driver", "none", *own]
-    words += [*(_limits(job) if limited else ()), *_mounts(job)]
+    words += ["--read-only", "--tmpfs", f"/tmp:rw,exec,nosuid,nodev,mode=1777,size={job.limits.tmp}"]  # noqa: S108
+    words += ["--user", f"{uid}:{gid}", "--pull", "never", *own, *_limits(job, limits), *_mounts(job)]
     for key, value in sorted({**BASE_ENV, **job.env}.items()):
         words += ["--env", f"{key}={value}"]
     if job.cwd is not None:
@@ -56,9 +58,12 @@ def run_words(job: Job, own: Sequence[str] = (), *, limited: bool = True) -> tup
     return (*words, "--entrypoint", job.argv[0], job.image.image_id, *job.argv[1:])
 
 
-def _limits(job: Job) -> tuple[str, ...]:
+def _limits(job: Job, held: Collection[str]) -> Iterator[str]:
     limits = job.limits
-    return ("--pids-limit", str(limits.pids), "--memory", str(limits.memory), "--cpus", f"{limits.cpus:g}")
+    values = {"pids": str(limits.pids), "memory": str(limits.memory), "cpu": f"{limits.cpus:g}"}
+    for (name, value), option in zip(values.items(), ("--pids-limit", "--memory", "--cpus"), strict=True):
+        if name in held:
+            yield from (option, value)
 
 
 def _mounts(job: Job) -> Iterator[str]:

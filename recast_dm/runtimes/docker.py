@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from recast_dm.errors import ToolMissing
+from recast_dm.images import engine
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, runner_lives
-from recast_dm.runtimes.command_line import BASE_ENV, CLOSED, RUN_LABEL, RUNNER_LABEL, cidfile, run_words
+from recast_dm.runtimes.command_line import CLOSED, RUN_LABEL, RUNNER_LABEL, cidfile, run_words
 from recast_dm.runtimes.marks import end_orphans
 from recast_dm.runtimes.watching import attached, ended, last_line
 
@@ -30,7 +31,7 @@ _MEND = (
 
 def argv(job: Job) -> tuple[str, ...]:
     """The `docker run` command line of a job."""
-    return ("docker", *run_words(job))
+    return ("docker", *run_words(job, ("--init", "--log-driver", "none")))
 
 
 class Docker:
@@ -75,17 +76,7 @@ class Docker:
             return None
         except docker.errors.APIError as error:
             raise ToolMissing(f"docker cannot look up {reference!r}: {_short(error)}") from None
-        attributes = found.attrs
-        digests = attributes.get("RepoDigests") or [None]
-        variant = f"/{attributes['Variant']}" if attributes.get("Variant") else ""
-        return Image(
-            reference=reference,
-            image_id=found.id,
-            diff_ids=tuple(attributes["RootFS"]["Layers"]),
-            platform=f"{attributes['Os']}/{attributes['Architecture']}{variant}",
-            registry_digest=digests[0],
-            config=_config(attributes.get("Config") or {}),
-        )
+        return engine.image_of(reference, found.attrs)
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
         code, late = attached(argv(job), job, line, lambda: self._kill(job.name))
@@ -144,12 +135,5 @@ class Docker:
         return count
 
 
-def _config(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"env": sorted(config.get("Env") or []), "workdir": config.get("WorkingDir") or ""}
-
-
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
-
-
-__all__ = ["BASE_ENV", "ISOLATION", "RUN_LABEL", "Docker", "argv"]
