@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from recast_dm import config
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.errors import ToolMissing, UsageError
-from recast_dm.images import provision
+from recast_dm.images import engine, platforms, provision, sources, stores
+from recast_dm.images.blobs import Blobs
 from recast_dm.model import HostEnvironment, Image, Policy, Workflow
-from recast_dm.runtimes import Runtime
+from recast_dm.runtimes import Runtime, Unpacking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +56,42 @@ def demand_runtime(runtime: Runtime | None, reference: str) -> Runtime:
 
 
 def provide_images(work: Work, runtime: Runtime | None, observer: events.Observer) -> None:
-    """Gives the runtime those of the pinned images that it lacks."""
-    needed = {name: work.pinned[name] for name in work.workflow.images() if name in work.pinned}
-    if work.layout is not None and runtime is not None and needed:
-        name = runtime.about().name
-        provision.provide(
-            needed, work.layout, name, runtime.image, lambda told: observer(events.ImagesLoading(tuple(told), name))
-        )
+    """Gives the runtime those images that it lacks, out of the capsule or from where else on this machine they are."""
+    references = work.workflow.images()
+    if runtime is None or not references or (store := store_of(runtime)) is None:
+        return
+
+    def told(names: Sequence[str], origin: str) -> None:
+        observer(events.ImagesLoading(tuple(names), store.name, origin))
+
+    needed = {name: work.pinned[name] for name in references if name in work.pinned}
+    if work.layout is not None and needed:
+        provision.provide(needed, work.layout, store, runtime.image, told)
+    cache = config.Config.from_environment().cache_dir
+    rootfs = store.rootfs if isinstance(store, stores.UnpackedStore) else sources.unpacked_here()
+    others = [stores.store(name, rootfs) for name in stores.NAMES if name != store.name]
+    unpinned = [name for name in references if name not in needed]
+    provision.bring(unpinned, store, runtime.image, others, Blobs(cache / "images"), told)
+
+
+def store_of(runtime: Runtime) -> stores.Store | None:
+    """Where a runtime has its images; None for one that has none, or is not known."""
+    if isinstance(runtime, Unpacking):
+        return stores.UnpackedStore(runtime.images)
+    name = runtime.about().name
+    return stores.EngineStore(name) if name in engine.ENGINES else None
+
+
+def demand_platform(images: Mapping[str, Image], runtime: Runtime) -> None:
+    """Says before a run what would end as "exec format error" in it. Raises ToolMissing."""
+    about = runtime.about()
+    for image in images.values():
+        if not platforms.runs(image.platform, about.platform):
+            raise ToolMissing(
+                f"{image.reference} is for {image.platform}, and {about.name} here is for {about.platform}",
+                hint="run it on such a machine, or let this one emulate it: "
+                "on Debian or Ubuntu `apt-get install -y qemu-user-static`",
+            )
 
 
 class Backend(Protocol):

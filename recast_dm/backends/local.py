@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recast_dm import config, images
-from recast_dm.backends import Work, demand_hosts, demand_runtime, provide_images
+from recast_dm.backends import Work, demand_hosts, demand_platform, demand_runtime, provide_images
 from recast_dm.engine import events
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.execute import Finished, execute
@@ -64,7 +64,9 @@ class Local:
         references = workflow.images()
         if not references:
             return {}
-        lookup = demand_runtime(self.runtime, references[0]).image
-        unpinned = images.pin([name for name in references if name not in pinned], lookup)
-        found = {name: images.find(pinned[name], lookup) for name in references if name in pinned}
-        return found | {image.reference: image for image in unpinned}
+        runtime = demand_runtime(self.runtime, references[0])
+        unpinned = images.pin([name for name in references if name not in pinned], runtime.image)
+        found = {name: images.find(pinned[name], runtime.image) for name in references if name in pinned}
+        found |= {image.reference: image for image in unpinned}
+        demand_platform(found, runtime)
+        return found

@@ -407,7 +407,7 @@ def _plain(text: str) -> str:
 
 
 def _loading(event: events.ImagesLoading) -> str:
-    return f"loading {', '.join(event.references)} from the capsule into {event.runtime}"
+    return f"loading {', '.join(event.references)} from {event.origin} into {event.runtime}"
 
 
 def _told(event: events.Warned | events.Noted) -> str:

@@ -25,6 +25,7 @@ class ImagesLoading:
 
     references: tuple[str, ...]
     runtime: str
+    origin: str = "the capsule"
 
 
 @dataclass(frozen=True, slots=True)

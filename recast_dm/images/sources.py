@@ -1,6 +1,7 @@
 """Where images come from: an engine, a registry, an OCI layout, a docker-archive. The words are skopeo's.
 
 docker | podman                  an engine of this machine
+sandbox                          what is unpacked here
 registry | registry:HOST         a registry; HOST is that of references that name none
 oci:DIRECTORY                    an OCI layout
 docker-archive:FILE              what `docker save` wrote
@@ -8,21 +9,20 @@ docker-archive:FILE              what `docker save` wrote
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from recast_dm.config import Config
 from recast_dm.errors import RecastError, RemoteError, ToolMissing, UsageError
 from recast_dm.images import archive, engine, layout, platforms
 from recast_dm.images.blobs import Blobs, Layer, blob_path
+from recast_dm.images.engine import FORMS
 from recast_dm.images.layout import REFERENCE, Layout, Stored
-from recast_dm.images.registry import Name, Registry, repository
-
-FORMS = "docker, podman, registry[:HOST], oci:DIRECTORY, docker-archive:FILE"
+from recast_dm.images.registry import Name, Registry
+from recast_dm.images.rootfs import Rootfs
 
 
 class Source(Protocol):
@@ -33,8 +33,10 @@ class Source(Protocol):
         ...
 
 
-def source(text: str) -> Source:
-    """The source that a user names. Raises UsageError.
+def source(text: str, rootfs: Rootfs | None = None) -> Source:
+    """The source that a user names; `rootfs` are the images that are unpacked here, if not at the usual place.
+
+    Raises UsageError.
 
     >>> source("oci:images")
     FromLayout(root=PosixPath('images'))
@@ -42,6 +44,8 @@ def source(text: str) -> Source:
     kind, _, rest = text.partition(":")
     if text in engine.ENGINES:
         return FromEngine(text)
+    if text == "sandbox":
+        return FromUnpacked(rootfs or unpacked_here())
     if kind == "registry":
         return FromRegistry(rest or None)
     if kind == "oci" and rest:
@@ -49,6 +53,11 @@ def source(text: str) -> Source:
     if kind == "docker-archive" and rest:
         return FromArchive(Path(rest))
     raise UsageError(f"{text!r} is no source of images", hint=f"write one of {FORMS}")
+
+
+def unpacked_here() -> Rootfs:
+    """The unpacked images of this user."""
+    return Rootfs(Config.from_environment().cache_dir / "rootfs")
 
 
 def collect(references: Iterable[str], sources: Iterable[Source], shared: Blobs) -> tuple[Stored, ...]:
@@ -84,18 +93,43 @@ class FromEngine:
     name: str
 
     def take(self, references: Sequence[str], shared: Blobs) -> dict[str, Stored]:
-        seen = {reference: inspected(self.name, reference) for reference in references}
+        seen = {reference: engine.looked_up(self.name, reference) for reference in references}
         here = {reference: each for reference, each in seen.items() if each is not None}
-        found = {reference: known for reference, each in here.items() if (known := _kept(reference, each.id, shared))}
+        kept = {reference: _kept(reference, each["Id"], shared) for reference, each in here.items()}
+        found = {reference: each for reference, each in kept.items() if each is not None}
         unknown = [reference for reference in here if reference not in found]
         if unknown:
-            ids = {reference: here[reference].id for reference in unknown}
+            ids = {reference: here[reference]["Id"] for reference in unknown}
             for each in engine.take(self.name, unknown, shared, ids):
                 found[each.image.reference] = each
+        claims = {reference: engine.claimed(each, reference) for reference, each in here.items()}
         return {
-            reference: replace(each, image=replace(each.image, registry_digest=here[reference].claim(reference)))
+            reference: replace(each, image=replace(each.image, registry_digest=claims[reference]))
             for reference, each in found.items()
         }
+
+
+@dataclass(frozen=True, slots=True)
+class FromUnpacked:
+    """The images that the sandbox has unpacked: their layers were kept then."""
+
+    rootfs: Rootfs
+
+    def take(self, references: Sequence[str], shared: Blobs) -> dict[str, Stored]:
+        """Raises ToolMissing for an image whose layers are there no more."""
+        taken = {}
+        for reference in references:
+            config = self.rootfs.config(reference)
+            if config is None:
+                continue
+            known = _kept(reference, shared.add(config), shared)
+            if known is None:
+                raise ToolMissing(
+                    f"the layers of {reference} are kept no more, only its files in {self.rootfs.root}",
+                    hint="get the image again: `recast-dm images load`",
+                )
+            taken[reference] = known
+        return taken
 
 
 def _kept(reference: str, image_id: str, shared: Blobs) -> Stored | None:
@@ -106,49 +140,6 @@ def _kept(reference: str, image_id: str, shared: Blobs) -> Stored | None:
     image, _ = layout.image_of(reference, config)
     layers = [shared.layer(diff_id) for diff_id in image.diff_ids]
     return layout.stored(reference, config, [each for each in layers if each]) if all(layers) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Inspected:
-    """What an engine says of an image: its id, and the digests that registries gave it."""
-
-    id: str
-    digests: tuple[str, ...]
-
-    def claim(self, reference: str) -> str | None:
-        """The digest in the repository that the reference names, or in any other.
-
-        >>> _Inspected("", ("a/x@sha256:1", "b/x@sha256:1")).claim("b/x:2.0")
-        'b/x@sha256:1'
-        """
-        # podman gives a digest to what never saw a registry
-        given = [each for each in self.digests if not each.startswith("localhost/")]
-        own = [each for each in given if each.partition("@")[0] == repository(reference)]
-        return next(iter(own or given), None)
-
-
-def inspected(name: str, reference: str) -> _Inspected | None:
-    """What an engine says of an image; None when there is none of that name."""
-    argv = (name, "image", "inspect", reference)
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
-    except FileNotFoundError:
-        hint = f"--images names another source: {FORMS}"
-        raise ToolMissing(f"the command `{name}` is not installed", hint=hint) from None
-    except subprocess.TimeoutExpired:
-        raise ToolMissing(f"{name} does not answer") from None
-    said = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode != 0:
-        if "no such image" in said.lower() or "not known" in said.lower():
-            return None
-        raise ToolMissing(f"{name} cannot look up {reference}: {said.splitlines()[-1] if said else 'no message'}")
-    try:
-        document = json.loads(done.stdout)[0]
-        image_id = str(document["Id"])
-        digests = tuple(map(str, document.get("RepoDigests") or ()))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise ToolMissing(f"{name} says of {reference} what is not understood here") from None
-    return _Inspected(image_id if image_id.startswith("sha256:") else f"sha256:{image_id}", digests)
 
 
 @dataclass(frozen=True, slots=True)

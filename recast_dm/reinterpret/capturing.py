@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import store
-from recast_dm.backends import Backend
+from recast_dm.backends import Backend, store_of
 from recast_dm.capsule import Capsule, packing
 from recast_dm.capsule.capture import Contents, capture, refuse_foreign
 from recast_dm.capsule.catalogue import naming
 from recast_dm.config import Config
 from recast_dm.engine import events
 from recast_dm.errors import StorageError, UsageError
-from recast_dm.images import engine, platforms, sources
+from recast_dm.images import platforms, sources
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
 from recast_dm.model import Workflow
@@ -113,9 +113,10 @@ def _images(workflow: Workflow, asked: tuple[str, ...], shared: Blobs, means: Me
     references = workflow.images()
     if not references:
         return ()
-    name = means.runtime.about().name if means.runtime else "docker"
-    wanted = asked or (name if name in engine.ENGINES else "docker",)
-    images = sources.collect(references, [sources.source(each) for each in wanted], shared)
+    own = store_of(means.runtime) if means.runtime else None
+    wanted: list[sources.Source] = [sources.source(each) for each in asked]
+    wanted = wanted or [own or sources.source("docker")]
+    images = sources.collect(references, wanted, shared)
     for each in images:
         if not platforms.fits(each.image.platform):
             here = platforms.here()

@@ -7,16 +7,18 @@ exit code and the files. Containers are closed by default: no network, no capabi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from recast_dm.errors import ToolMissing, UsageError
+from recast_dm.images import platforms
+from recast_dm.images.rootfs import Rootfs
 from recast_dm.model import Image
 
-AUTO_ORDER = ("docker",)
+AUTO_ORDER = ("docker", "podman", "apptainer", "sandbox")
 """`--runtime auto` takes the first of these that works."""
 
 
@@ -78,11 +80,15 @@ Reason: TypeAlias = Literal["", "out of memory", "timeout", "killed", "removed w
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A runtime that works: its name, version, and the isolation it gives, for records and `doctor`."""
+    """A runtime that works: its name, version, and the isolation it gives, for records and `doctor`.
+
+    `platform` is that of the machine where its containers run.
+    """
 
     name: str
     version: str
     isolation: tuple[str, ...]
+    platform: str = field(default_factory=platforms.here)
 
 
 @runtime_checkable
@@ -104,6 +110,13 @@ class Runtime(Protocol):
     def sweep(self, run: str) -> int:
         """Ends and removes every container of a run, and of every runner on this machine that has died."""
         ...
+
+
+@runtime_checkable
+class Unpacking(Protocol):
+    """A runtime that starts containers over files that we have unpacked."""
+
+    images: Rootfs
 
 
 def runner_id(pid: int | None = None) -> str:
@@ -145,18 +158,27 @@ def find(name: str) -> Runtime:
 
     Raises UsageError for an unknown name, ToolMissing when it does not work here.
     """
-
     known = {point.name: point for point in entry_points(group="recast_dm.runtimes")}
     if name == "auto":
-        missing: ToolMissing | None = None
-        for candidate in AUTO_ORDER:
-            try:
-                return find(candidate)
-            except ToolMissing as error:
-                missing = missing or error
-        raise missing or ToolMissing("no container runtime is installed here")
+        return _first([each for each in AUTO_ORDER if each in known])
     if name not in known:
         raise UsageError(f"there is no runtime {name!r}", hint=f"known here: auto, {', '.join(sorted(known))}")
     runtime: Runtime = known[name].load()()
     runtime.about()
     return runtime
+
+
+def _first(names: Iterable[str]) -> Runtime:
+    """The first of the runtimes that works. Raises ToolMissing that says of each why it does not."""
+    failed: dict[str, ToolMissing] = {}
+    for name in names:
+        try:
+            return find(name)
+        except ToolMissing as error:
+            failed[name] = error
+    why = "; ".join(f"{name}: {error.message}" for name, error in failed.items())
+    hints = [each.hint for each in failed.values() if each.hint]
+    raise ToolMissing(
+        f"no container runtime works here ({why})",
+        hint="\n".join([*hints[:1], "or see what else would do: `recast-dm doctor`"]),
+    )

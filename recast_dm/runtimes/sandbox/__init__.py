@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,27 +68,25 @@ class Sandbox:
         return self._found
 
     def image(self, reference: str) -> Image | None:
-        """An unpacked image; one that docker has here by that name is unpacked first."""
-        if reference.startswith(("sha256:", "recast-dm/preserved:")):
-            return self.images.find(reference)
+        """An unpacked image. One whose name was docker's follows what docker means by it; one that docker has comes."""
+        found = self.images.find(reference)
+        by_content = reference.startswith(("sha256:", "recast-dm/preserved:"))
+        if by_content or (found is not None and self.images.origin(reference) is None):
+            return found
         with contextlib.suppress(ToolMissing):
-            if found := self._from_docker(reference):
-                return found
-        return self.images.find(reference)
+            return self._from_docker(reference, found) or found
+        return found
 
-    def _from_docker(self, reference: str) -> Image | None:
-        from recast_dm.images import sources
+    def _from_docker(self, reference: str, named: Image | None) -> Image | None:
+        from recast_dm.images import engine, sources
 
-        known = sources.inspected("docker", reference)
-        if known is None:
-            return None
-        here, named = self.images.find(known.id), self.images.find(reference)
-        if here is not None and named == replace(here, reference=reference):
+        known = engine.looked_up("docker", reference)
+        if known is None or (named is not None and named.image_id == known["Id"]):
             return named
         shared = Blobs(self._cache / "images")
         stored = sources.FromEngine("docker").take([reference], shared)[reference]
         content = shared.path(stored.image.image_id).read_bytes()
-        return self.images.add(shared.root, stored, content, [reference])
+        return self.images.add(shared.root, stored, content, [reference], origin="docker")
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
         assert job.image is not None  # noqa: S101  # a container has one
