@@ -17,7 +17,11 @@ SCRIPTS := containers/*.sh tests/tools.sh .ci/run
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Says a command, then runs it.
-RUN = @run() { printf '\n$$ %s\n' "$$*" >&2; "$$@"; }; run
+SAID = run() { printf '\n$$ %s\n' "$$*" >&2; "$$@"; }
+RUN = @$(SAID); run
+
+# One runtime for the images, the capture and the runs: docker where it answers, else the sandbox.
+ON = @export RECAST_DM_RUNTIME="$$(containers/engine.sh name)"; $(SAID);
 
 # A virtual environment knows its own path: in a checkout that was moved it is made anew.
 ifneq ($(shell cat .venv/.locked 2>/dev/null),$(CURDIR))
@@ -28,22 +32,22 @@ help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: venv engine ## set everything up; capture the ATLAS monojet search, run it, rerun it under a new model
-	@containers/build.sh $(DEMO_IMAGES)
-	$(RUN) recast-dm capture specs/$(ANALYSIS) -o $(CAPSULE)
-	$(RUN) recast-dm run $(CAPSULE)
-	$(RUN) recast-dm rerun $(CAPSULE) --model spin1-axial --set m_med=2000 --set m_dm=1
+	$(ON) containers/build.sh $(DEMO_IMAGES)
+	$(ON) run recast-dm capture specs/$(ANALYSIS) -o $(CAPSULE)
+	$(ON) run recast-dm run $(CAPSULE)
+	$(ON) run recast-dm rerun $(CAPSULE) --model spin1-axial --set m_med=2000 --set m_dm=1
 
 test: venv images ## set everything up; run all tests (more arguments: make test PYTEST_ARGS="-k toy")
 	@tests/tools.sh
-	@containers/build.sh tests/containers/*/
+	$(ON) containers/build.sh tests/containers/*/
 	$(RUN) python -m pytest $(PYTEST_ARGS)
 
 conformance: venv images ## the corpus and generated workflows on upstream yadage and on our engine
-	@containers/build.sh tests/containers/*/
+	$(ON) containers/build.sh tests/containers/*/
 	$(RUN) python -m tests.conformance
 
 soak: venv images ## every long campaign to its total, going on where it stopped
-	@containers/build.sh tests/containers/*/
+	$(ON) containers/build.sh tests/containers/*/
 	$(RUN) python -m tests.soak
 
 lint: venv ## ruff, mypy, import-linter, shellcheck
@@ -57,9 +61,9 @@ bench: venv images ## time what is claimed to be fast
 	$(RUN) python -m tests.bench
 
 images: venv engine ## build the container images that are missing or out of date
-	@containers/build.sh
+	$(ON) containers/build.sh
 
-engine: # a container engine that answers
+engine: # docker, or else the sandbox: something that starts containers
 	@containers/engine.sh
 
 # --- the virtual environment: exactly what the lock names, then recast-dm itself, editable ----------------------------

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Answers "is there a working container engine?", and sees to it that the answer is yes.
-#   containers/engine.sh    exit 0: docker answers; exit 4: it does not, and the last lines say what to do
+# Answers "is there something that starts containers?", and sees to it that the answer is yes.
+#   containers/engine.sh         exit 0: docker or the sandbox works; exit 4: neither does, and the last lines say what to do
+#   containers/engine.sh name    prints which: docker where it answers, else sandbox
 # Uses the docker that answers (DOCKER_HOST and docker contexts are honoured). Where none does, and we are root on Debian
-# or Ubuntu, it installs one and starts it. It never ends a process, and it removes only traces of dead ones.
+# or Ubuntu, it installs one and starts it. Where that cannot be, the sandbox serves: it needs no daemon, only bubblewrap.
+# RECAST_DM_RUNTIME=sandbox takes the sandbox without a look at docker; =docker wants docker and nothing else.
+# It never ends a process, and it removes only traces of dead ones.
 set -euo pipefail
 
 LOG=/var/log/recast-dm-dockerd.log
@@ -131,7 +134,7 @@ start_engine() {
   fi
 }
 
-main() {
+ensure_docker() {
   answers && return 0
   if [ -n "${DOCKER_HOST:-}" ]; then
     die "DOCKER_HOST=$DOCKER_HOST does not answer. Start that engine, or unset DOCKER_HOST to use the one here."
@@ -145,4 +148,54 @@ main() {
   answers || start_engine
 }
 
+# --- the sandbox ------------------------------------------------------------------------------------------------------
+
+SANDBOX=(bubblewrap mmdebstrap debian-archive-keyring) # what runs containers, and what makes the base image
+
+sandbox_works() {
+  .venv/bin/python -c 'from recast_dm import runtimes; runtimes.find("sandbox")' 2>/dev/null || return 1
+  command -v mmdebstrap >/dev/null || [ -e build/images/index.json ]
+}
+
+ensure_sandbox() {
+  sandbox_works && return 0
+  if ! has_apt; then
+    die "the sandbox needs bubblewrap, and mmdebstrap for the base image: install your system's packages, then repeat your command"
+  elif ! is_root; then
+    die "the sandbox needs no root, but what it is made of has to be installed. Run this once, then repeat your command:
+    sudo apt-get install --yes --no-install-recommends ${SANDBOX[*]} uidmap"
+  fi
+  say "installing these Debian packages for the sandbox: ${SANDBOX[*]}"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o Dpkg::Use-Pty=0 "${SANDBOX[@]}"; } >&2 </dev/null || die "apt-get failed (its reason is above). Mend it, then repeat your command"
+  sandbox_works || die "bubblewrap is installed, and cannot start a container here. What it says: recast-dm doctor"
+}
+
+# A process of its own tries docker: what it says stays on the screen, and its end is not ours.
+ensure_any() {
+  answers && return 0
+  if ! is_root && sandbox_works; then
+    say "docker does not answer; the sandbox serves (it runs the same images)"
+    return 0
+  fi
+  if RECAST_DM_RUNTIME=docker containers/engine.sh; then return 0; fi
+  say "there is no docker here (its reason is above); the sandbox serves instead, and runs the same images"
+  ensure_sandbox
+}
+
+main() {
+  local wanted=${RECAST_DM_RUNTIME:-auto}
+  if [ "${1:-}" = name ]; then
+    [ "$wanted" != auto ] || { answers && wanted=docker || wanted=sandbox; }
+    echo "$wanted"
+    return 0
+  fi
+  case $wanted in
+    auto) ensure_any ;;
+    docker) ensure_docker ;;
+    sandbox) ensure_sandbox ;;
+  esac
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 main "$@"

@@ -45,9 +45,9 @@ def make(names: Sequence[str], settings: Config, root: Path = ROOT, build: Path 
         shared = Blobs(settings.cache_dir / "images")
         with shared.in_use():
             runtime = _runtime(settings.runtime)
-            place = Place(
-                name=runtime.about().name, runtime=runtime, shared=shared, rootfs=Rootfs(settings.cache_dir / "rootfs")
-            )
+            about = runtime.about()
+            say(f"for the runtime {about.name}, {about.version}")
+            place = Place(name=about.name, runtime=runtime, shared=shared, rootfs=Rootfs(settings.cache_dir / "rootfs"))
             workshop = Workshop(root=root, build=build, temporary=Path(temporary), place=place)
             for directory in wanted:
                 workshop.image(directory)
