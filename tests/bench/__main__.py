@@ -9,7 +9,19 @@ import os
 import time
 from functools import partial
 
-from tests.bench import batches, capsules, closure, containers, generation, helping, limits, overhead, scans, unpacking
+from tests.bench import (
+    batches,
+    capsules,
+    closure,
+    containers,
+    generation,
+    helping,
+    limits,
+    overhead,
+    scans,
+    starts,
+    unpacking,
+)
 
 
 def main() -> None:
@@ -19,7 +31,7 @@ def main() -> None:
         "parts",
         nargs="*",
         metavar="PART",
-        help="help, overhead, containers, batches, capsules, generation, closure, limits, scans, unpacking",
+        help="help, overhead, containers, batches, capsules, generation, closure, limits, scans, starts, unpacking",
     )
     parser.add_argument("--gigabytes", type=float, help="what the capsule holds (default: 2; --quick: 0.2)")
     asked = parser.parse_args()
@@ -33,6 +45,7 @@ def main() -> None:
         "closure": closure.measure,
         "limits": partial(limits.measure, quick=asked.quick),
         "scans": scans.measure,
+        "starts": partial(starts.measure, quick=asked.quick),
         "unpacking": partial(unpacking.measure, quick=asked.quick),
     }
     if unknown := [name for name in asked.parts if name not in parts]:
