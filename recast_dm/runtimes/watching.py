@@ -17,7 +17,7 @@ KILLED = 137
 """The exit code of what was killed."""
 
 
-def attached(argv: Sequence[str], job: Job, line: Callable[[str], None], end: Callable[[], None]) -> tuple[int, bool]:
+def attached(argv: Sequence[str], job: Job, line: Callable[[str], None], end: Callable[[], object]) -> tuple[int, bool]:
     """Starts a container through an engine's client and stays with it. Gives the client's exit code, and whether the
     time was over. `end` ends the container, wherever the engine keeps it.
     """
@@ -52,7 +52,7 @@ def ended(code: int, container_id: str, *, late: bool, out_of_memory: bool) -> O
 class Deadline:
     """Ends a job that takes too long. A container that is just being started is looked for again."""
 
-    def __init__(self, job: Job, end: Callable[[], None]) -> None:
+    def __init__(self, job: Job, end: Callable[[], object]) -> None:
         self._timeout = job.timeout
         self._end = end
         self._over = threading.Event()

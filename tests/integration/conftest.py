@@ -11,10 +11,13 @@ import pytest
 from preserving import capture
 
 from recast_dm.errors import ToolMissing
+from recast_dm.images import engine
+from recast_dm.images.blobs import Blobs
 from recast_dm.images.sources import FromEngine
 from recast_dm.model import Image
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.docker import Docker
+from recast_dm.runtimes.podman import Podman
 from recast_dm.runtimes.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +62,23 @@ def unshare(sandbox: Sandbox) -> Sandbox:
     """The sandbox as it is where there is no bubblewrap, with the same images."""
     runtime = Sandbox(sandbox.images.root.parent, starters=("unshare",))
     runtime.about()
+    return runtime
+
+
+@pytest.fixture(scope="session")
+def podman(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Podman:
+    """The podman of this machine, with docker's image of the toy analysis."""
+    runtime = Podman()
+    try:
+        runtime.about()
+    except ToolMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no podman, and CI=true: {error}")
+        pytest.skip(f"not run: {error.message}")
+    if runtime.image(TOY_IMAGE) != docker.image(TOY_IMAGE):
+        shared = Blobs(tmp_path_factory.mktemp("for podman"))
+        taken = FromEngine("docker").take([TOY_IMAGE], shared)
+        engine.load("podman", shared.root, list(taken.values()), [[TOY_IMAGE]])
     return runtime
 
 

@@ -39,7 +39,7 @@ def on_the_host(job: Job) -> int:
     return done.returncode
 
 
-@pytest.fixture(params=["docker", "sandbox", "unshare", "fake"])
+@pytest.fixture(params=["docker", "podman", "sandbox", "unshare", "fake"])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     if request.param == "fake":
         return FakeRuntime({IMAGE: on_the_host})
@@ -47,7 +47,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
     return found
 
 
-@pytest.fixture(params=["docker", "sandbox", "unshare"])
+@pytest.fixture(params=["docker", "podman", "sandbox", "unshare"])
 def container(request: pytest.FixtureRequest) -> Runtime:
     """Every runtime that starts real containers."""
     found: Runtime = request.getfixturevalue(request.param)

@@ -1,0 +1,313 @@
+"""Podman: its command line alone, no service and no socket; as root, and as an ordinary user.
+
+What podman needs here is found by starting one container with the words that are then used for every job: a container
+runtime and a manager of cgroups that work, and the limits that hold. The user sets nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recast_dm import config
+from recast_dm.errors import ToolMissing
+from recast_dm.images import engine
+from recast_dm.model import Image
+from recast_dm.runtimes import About, Job, Limits, Outcome, runner_id, runner_lives
+from recast_dm.runtimes.command_line import CLOSED, LIMITS, RUN_LABEL, RUNNER_LABEL, bind, cidfile, run_words
+from recast_dm.runtimes.marks import end_orphans
+from recast_dm.runtimes.watching import attached, ended, last_line
+
+HOSTS = Path(__file__).with_name("hosts")
+"""The container's /etc/hosts. Podman would write the names of this machine into it."""
+
+INITS = (
+    "/usr/libexec/podman/catatonit",
+    "/usr/lib/podman/catatonit",
+    "/usr/bin/catatonit",
+    "/usr/bin/tini-static",
+    "/usr/bin/docker-init",
+    "/usr/libexec/docker/docker-init",
+)
+"""Programs to be process 1, which need nothing of the image."""
+
+_WRAPPED = '"$@"; exit $?'
+"""Process 1 where there is none of them: a shell, for the kernel ignores signals that process 1 does not expect."""
+
+_INSTALL = "as root on Debian or Ubuntu `apt-get install -y podman uidmap`"
+_PROBE = (
+    "for f in memory.max memory/memory.limit_in_bytes pids.max pids/pids.max cpu.max cpu/cpu.cfs_quota_us; do "
+    'if read -r v < "/sys/fs/cgroup/$f"; then echo "$f $v"; fi; done 2>/dev/null; true'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What podman needs on this machine, for this user.
+
+    `reach` are the words that every command begins with; `files` and `processes` the hard limits of this process, above
+    which only a privileged podman can start anything; `limits` the controllers of cgroups that it may use.
+    """
+
+    reach: tuple[str, ...] = ("podman",)
+    rootless: bool = False
+    selinux: bool = False
+    init: str | None = None
+    files: int = 1024
+    processes: int = 1024
+    limits: tuple[str, ...] = LIMITS
+
+
+def argv(job: Job, settings: Settings) -> tuple[str, ...]:
+    """The `podman run` command line of a job."""
+    return (*settings.reach, *run_words(_with_init(job, settings), tuple(_own(settings)), settings.limits))
+
+
+def _with_init(job: Job, settings: Settings) -> Job:
+    return job if settings.init else replace(job, argv=("sh", "-c", _WRAPPED, "sh", *job.argv))
+
+
+def _own(settings: Settings) -> Iterator[str]:
+    """What podman does otherwise than docker unless it is told."""
+    yield from ("--init", "--init-path", settings.init) if settings.init else ()
+    yield from ("--userns", "keep-id") if settings.rootless else ()  # what is written belongs to the caller
+    yield from ("--security-opt", "label=disable") if settings.selinux else ()  # else no file of the user can be read
+    yield from ("--log-driver", "passthrough", "--read-only-tmpfs=false", "--shm-size", "65536k")
+    yield from ("--ulimit", f"nofile={settings.files}:{settings.files}")
+    yield from ("--ulimit", f"nproc={settings.processes}:{settings.processes}")
+    yield from ("--http-proxy=false", "--passwd=false", "--sdnotify", "ignore")
+    yield from ("--unsetenv", "container", "--unsetenv", "TERM")
+    yield from ("--mount", bind(HOSTS, "/etc/hosts", read_only=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found by starting a container: the settings that work, and the limits that hold with them."""
+
+    settings: Settings
+    held: tuple[str, ...]
+
+    def isolation(self) -> tuple[str, ...]:
+        lacking = [each for each in LIMITS if each not in self.held]
+        holding = (f"{', '.join(self.held)} limits",) if self.held else ()
+        why = "not delegated to this user" if self.settings.rootless else "not there"
+        rootless = ("started without root",) if self.settings.rootless else ()
+        return (*CLOSED, *rootless, *holding, *(f"no {each} limit: its cgroup controller is {why}" for each in lacking))
+
+
+class Podman:
+    """The podman of this user: root's or their own, each with a store of images of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: _Found | None = None
+
+    def _found(self) -> _Found:
+        with self._lock:
+            if self._known is None:
+                self._known = _find()
+        return self._known
+
+    def about(self) -> About:
+        version = self._said("--version").split()[-1]
+        return About("podman", version, self._found().isolation())
+
+    def image(self, reference: str) -> Image | None:
+        document = engine.looked_up("podman", reference)
+        return None if document is None else engine.image_of(reference, document)
+
+    def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
+        words = argv(job, self._found().settings)
+        code, late = attached(words, job, line, lambda: self._try("kill", job.name))
+        container_id = cidfile(job).read_text().strip() if cidfile(job).exists() else ""
+        if not container_id:
+            raise ToolMissing(f"podman could not start a container: {last_line(job)}")
+        state: dict[str, Any] | None = {"Status": "exited", "ExitCode": 0} if code == 0 else self._state(container_id)
+        self._try("rm", "--force", "--volumes", container_id)
+        if state is None:
+            return Outcome(code, container_id, "removed while it ran")
+        if state["Status"] not in ("exited", "stopped"):
+            raise ToolMissing(f"podman could not start a container: {last_line(job)}")
+        return ended(int(state["ExitCode"]), container_id, late=late, out_of_memory=bool(state.get("OOMKilled")))
+
+    def _state(self, container_id: str) -> dict[str, Any] | None:
+        """How a container ended; None when somebody has removed it."""
+        try:
+            done = self._try("container", "inspect", container_id)
+            state: dict[str, Any] = json.loads(done.stdout)[0]["State"]
+        except (ValueError, LookupError, TypeError):
+            return None
+        return state
+
+    def sweep(self, run: str) -> int:
+        end_orphans(run)
+        if not shutil.which("podman"):
+            return 0
+        count = 0
+        for container_id, labels in self._containers():
+            if labels.get(RUN_LABEL) == run or not runner_lives(labels.get(RUNNER_LABEL, "")):
+                count += self._try("rm", "--force", "--volumes", "--time", "0", container_id).returncode == 0
+        return count
+
+    def _containers(self) -> list[tuple[str, Mapping[str, str]]]:
+        """The containers that are ours, with their labels."""
+        listed = self._try("ps", "--all", "--filter", f"label={RUN_LABEL}", "--format", "json")
+        try:
+            return [(str(each["Id"]), each.get("Labels") or {}) for each in json.loads(listed.stdout)]
+        except (ValueError, LookupError, TypeError):
+            return []  # a podman that does not answer has none to leave behind
+
+    def _said(self, *words: str) -> str:
+        try:
+            done = _podman(engine.command("podman"), *words)
+        except FileNotFoundError:
+            raise ToolMissing("the command `podman` is not installed", hint=_INSTALL) from None
+        if done.returncode != 0:
+            raise ToolMissing(f"podman does not answer: {_last(done.stderr)}", hint=_mend(done.stderr))
+        return done.stdout
+
+    def _try(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Asks podman for what may be impossible by now."""
+        reach = self._known.settings.reach if self._known else engine.command("podman")
+        return _podman(reach, *words)
+
+
+def _podman(reach: Sequence[str], *words: str) -> subprocess.CompletedProcess[str]:
+    argv = (*reach, *words)
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60, text=True, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(argv, 124, "", "it took longer than a minute")
+
+
+# --- finding the settings --------------------------------------------------------------------------------------------
+
+
+def _find() -> _Found:
+    """Starts a container with one settings after the other, until one works. Raises ToolMissing when none does."""
+    first = _looked()
+    said = ""
+    for words in _ways(tuple(each for each in ("crun", "runc") if shutil.which(each))):
+        settings = replace(first, reach=(*engine.command("podman"), *words))
+        done = _prove(settings)
+        if done.returncode == 0:
+            return _Found(settings, _held(done.stdout))
+        said = said or done.stderr
+    raise ToolMissing(f"podman cannot start a container: {_last(said)}", hint=_mend(said))
+
+
+def _ways(runtimes: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Podman's own choice first; then each container runtime; then all without systemd.
+
+    >>> [" ".join(words) for words in _ways(["runc"])][1:]
+    ['--runtime runc', '--cgroup-manager cgroupfs', '--cgroup-manager cgroupfs --runtime runc']
+    """
+    for manager, name in itertools.product((None, "cgroupfs"), (None, *runtimes)):
+        yield (*(("--cgroup-manager", manager) if manager else ()), *(("--runtime", name) if name else ()))
+
+
+def _looked() -> Settings:
+    """What can be seen without starting anything."""
+    rootless = os.geteuid() != 0
+    return Settings(
+        rootless=rootless,
+        selinux=Path("/sys/fs/selinux/enforce").exists(),
+        init=next((each for each in INITS if os.access(each, os.X_OK)), None),
+        files=_hard(resource.RLIMIT_NOFILE, 1024 * 1024),
+        processes=_hard(resource.RLIMIT_NPROC, int(Path("/proc/sys/kernel/pid_max").read_text())),
+        limits=_delegated(Path("/sys/fs/cgroup"), os.geteuid()) if rootless else LIMITS,
+    )
+
+
+def _hard(limit: int, most: int) -> int:
+    hard = resource.getrlimit(limit)[1]
+    return most if hard == resource.RLIM_INFINITY else min(hard, most)  # podman lowers its own to as much
+
+
+def _delegated(cgroups: Path, uid: int) -> tuple[str, ...]:
+    """The limits that an ordinary user's podman may set: what systemd gave to the session; none with cgroups v1."""
+    session = cgroups / f"user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers"
+    with contextlib.suppress(OSError):
+        given = session.read_text().split()
+        return tuple(each for each in LIMITS if each in given)
+    return ()
+
+
+def _prove(settings: Settings) -> subprocess.CompletedProcess[str]:
+    """Starts a container as every job is started, with this machine's own programs, which says what limits it."""
+    with tempfile.TemporaryDirectory(prefix="recast-dm-podman-", ignore_cleanup_errors=True) as place:
+        root, work = Path(place) / "root", Path(place) / "work"
+        for directory in ("dev", "etc", "proc", "run", "sys", "tmp", "usr", "workdir"):
+            (root / directory).mkdir(mode=0o755, parents=True)
+        work.mkdir()
+        programs = []
+        for name in ("bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32"):
+            here = Path("/", name)
+            if here.is_symlink():
+                (root / name).symlink_to(here.readlink())
+            elif here.is_dir():
+                (root / name).mkdir(exist_ok=True)
+                programs.append((here, str(here)))
+        job = Job(
+            name=f"recast-dm-{Path(place).name}",
+            run="proof",
+            runner=runner_id(),
+            image=Image(reference="", image_id=str(root), diff_ids=(), platform=""),
+            argv=("sh", "-c", _PROBE),
+            workdir=work,
+            inputs=(),
+            user=config.container_user(),
+            log=Path(place) / "log",
+            files=tuple(programs),
+        )
+        words = argv(job, settings)[len(settings.reach) + 1 :]
+        return _podman(settings.reach, "run", "--rm", "--rootfs", *words)
+
+
+def _held(said: str) -> tuple[str, ...]:
+    """The limits that a container sees on itself.
+
+    >>> _held("memory.max 4294967296\\npids.max 512\\ncpu.max max 100000")
+    ('pids', 'memory')
+    """
+    seen = {file.partition(".")[0].partition("/")[0]: value for file, _, value in map(_parted, said.splitlines())}
+    limits = Limits()
+    held = {
+        "pids": seen.get("pids") == str(limits.pids),
+        "memory": seen.get("memory") == str(limits.memory),
+        "cpu": seen.get("cpu", "max").split()[0] not in ("max", "-1"),
+    }
+    return tuple(each for each in LIMITS if held[each])
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    return line.partition(" ")
+
+
+def _mend(said: str) -> str | None:
+    """What to do about what podman says."""
+    user = config.environment().get("USER", "$USER")
+    if "newuidmap" in said or "newgidmap" in said:
+        return "as root on Debian or Ubuntu `apt-get install -y uidmap`"
+    if "subuid" in said or "subgid" in said or "lchown" in said or "insufficient UIDs" in said:
+        ranges = "--add-subuids 100000-165535 --add-subgids 100000-165535"
+        return f"as root `usermod {ranges} {user}`, then `podman system migrate`"
+    return None
+
+
+def _last(said: str) -> str:
+    lines = said.strip().splitlines()
+    return lines[-1][:300] if lines else "no message"
