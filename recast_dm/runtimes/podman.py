@@ -45,6 +45,7 @@ INITS = (
 _WRAPPED = '"$@"; exit $?'
 """Process 1 where there is none of them: a shell, for the kernel ignores signals that process 1 does not expect."""
 
+_ROOTLESS = ("started without root",)
 _INSTALL = "as root on Debian or Ubuntu `apt-get install -y podman uidmap`"
 _PROBE = (
     "for f in memory.max memory/memory.limit_in_bytes pids.max pids/pids.max cpu.max cpu/cpu.cfs_quota_us; do "
@@ -57,7 +58,8 @@ class Settings:
     """What podman needs on this machine, for this user.
 
     `reach` are the words that every command begins with; `files` and `processes` the hard limits of this process, above
-    which only a privileged podman can start anything; `limits` the controllers of cgroups that it may use.
+    which only a privileged podman can start anything; `limits` the controllers of cgroups that it is asked to use, and
+    `held` those that were then seen to limit a container.
     """
 
     reach: tuple[str, ...] = ("podman",)
@@ -67,15 +69,14 @@ class Settings:
     files: int = 1024
     processes: int = 1024
     limits: tuple[str, ...] = LIMITS
+    held: tuple[str, ...] = LIMITS
 
 
 def argv(job: Job, settings: Settings) -> tuple[str, ...]:
     """The `podman run` command line of a job."""
-    return (*settings.reach, *run_words(_with_init(job, settings), tuple(_own(settings)), settings.limits))
-
-
-def _with_init(job: Job, settings: Settings) -> Job:
-    return job if settings.init else replace(job, argv=("sh", "-c", _WRAPPED, "sh", *job.argv))
+    own = (*_own(settings), *_rlimits(job.limits, settings))
+    started = job if settings.init else replace(job, argv=("sh", "-c", _WRAPPED, "sh", *job.argv))
+    return (*settings.reach, *run_words(started, own, settings.limits))
 
 
 def _own(settings: Settings) -> Iterator[str]:
@@ -84,26 +85,39 @@ def _own(settings: Settings) -> Iterator[str]:
     yield from ("--userns", "keep-id") if settings.rootless else ()  # what is written belongs to the caller
     yield from ("--security-opt", "label=disable") if settings.selinux else ()  # else no file of the user can be read
     yield from ("--log-driver", "passthrough", "--read-only-tmpfs=false", "--shm-size", "65536k")
-    yield from ("--ulimit", f"nofile={settings.files}:{settings.files}")
-    yield from ("--ulimit", f"nproc={settings.processes}:{settings.processes}")
     yield from ("--http-proxy=false", "--passwd=false", "--sdnotify", "ignore")
     yield from ("--unsetenv", "container", "--unsetenv", "TERM")
     yield from ("--mount", bind(HOSTS, "/etc/hosts", read_only=True))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What was found by starting a container: the settings that work, and the limits that hold with them."""
+def _rlimits(limits: Limits, settings: Settings) -> Iterator[str]:
+    """Limits that need no cgroup: those that podman would set too high to start anything, and for what nothing holds.
 
-    settings: Settings
-    held: tuple[str, ...]
+    An ordinary user's container counts its processes apart from all others, root's do not.
+    """
+    alone = settings.rootless and "pids" not in settings.held
+    processes = min(limits.pids, settings.processes) if alone else settings.processes
+    yield from ("--ulimit", f"nofile={settings.files}:{settings.files}")
+    yield from ("--ulimit", f"nproc={processes}:{processes}")
+    if "memory" not in settings.held:
+        yield from ("--ulimit", f"data={limits.memory}:{limits.memory}")
 
-    def isolation(self) -> tuple[str, ...]:
-        lacking = [each for each in LIMITS if each not in self.held]
-        holding = (f"{', '.join(self.held)} limits",) if self.held else ()
-        why = "not delegated to this user" if self.settings.rootless else "not there"
-        rootless = ("started without root",) if self.settings.rootless else ()
-        return (*CLOSED, *rootless, *holding, *(f"no {each} limit: its cgroup controller is {why}" for each in lacking))
+
+def isolation(settings: Settings) -> tuple[str, ...]:
+    """What the settings give, in the words of `About`.
+
+    >>> isolation(Settings(rootless=True, held=("pids", "memory")))[-4:]
+    ('started without root', 'pids limit', 'memory limit', 'no cpu limit: no cgroup')
+    """
+    if settings.held == LIMITS:
+        return (*CLOSED, *_ROOTLESS[: settings.rootless], "pids, memory and cpu limits")
+    without = {
+        "pids": "limit of the user's processes, by rlimit" if settings.rootless else "no pids limit: no cgroup",
+        "memory": "memory limit of each process, by rlimit: no cgroup",
+        "cpu": "no cpu limit: no cgroup",
+    }
+    limits = (f"{each} limit" if each in settings.held else without[each] for each in LIMITS)
+    return (*CLOSED, *_ROOTLESS[: settings.rootless], *limits)
 
 
 class Podman:
@@ -111,9 +125,9 @@ class Podman:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: _Found | None = None
+        self._known: Settings | None = None
 
-    def _found(self) -> _Found:
+    def _settings(self) -> Settings:
         with self._lock:
             if self._known is None:
                 self._known = _find()
@@ -121,14 +135,14 @@ class Podman:
 
     def about(self) -> About:
         version = self._said("--version").split()[-1]
-        return About("podman", version, self._found().isolation())
+        return About("podman", version, isolation(self._settings()))
 
     def image(self, reference: str) -> Image | None:
         document = engine.looked_up("podman", reference)
         return None if document is None else engine.image_of(reference, document)
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
-        words = argv(job, self._found().settings)
+        words = argv(job, self._settings())
         code, late = attached(words, job, line, lambda: self._try("kill", job.name))
         container_id = cidfile(job).read_text().strip() if cidfile(job).exists() else ""
         if not container_id:
@@ -179,7 +193,7 @@ class Podman:
 
     def _try(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Asks podman for what may be impossible by now."""
-        reach = self._known.settings.reach if self._known else engine.command("podman")
+        reach = self._known.reach if self._known else engine.command("podman")
         return _podman(reach, *words)
 
 
@@ -196,7 +210,7 @@ def _podman(reach: Sequence[str], *words: str) -> subprocess.CompletedProcess[st
 # --- finding the settings --------------------------------------------------------------------------------------------
 
 
-def _find() -> _Found:
+def _find() -> Settings:
     """Starts a container with one settings after the other, until one works. Raises ToolMissing when none does."""
     first = _looked()
     said = ""
@@ -204,7 +218,7 @@ def _find() -> _Found:
         settings = replace(first, reach=(*engine.command("podman"), *words))
         done = _prove(settings)
         if done.returncode == 0:
-            return _Found(settings, _held(done.stdout))
+            return replace(settings, held=_held(done.stdout))
         said = said or done.stderr
     raise ToolMissing(f"podman cannot start a container: {_last(said)}", hint=_mend(said))
 
