@@ -11,10 +11,10 @@ from recast_dm import config
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.errors import ToolMissing, UsageError
-from recast_dm.images import engine, platforms, provision, sources, stores
+from recast_dm.images import platforms, provision, sources, stores
 from recast_dm.images.blobs import Blobs
 from recast_dm.model import HostEnvironment, Image, Policy, Workflow
-from recast_dm.runtimes import Runtime, Unpacking
+from recast_dm.runtimes import Runtime, store_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +72,6 @@ def provide_images(work: Work, runtime: Runtime | None, observer: events.Observe
     others = [stores.store(name, rootfs) for name in stores.NAMES if name != store.name]
     unpinned = [name for name in references if name not in needed]
     provision.bring(unpinned, store, runtime.image, others, Blobs(cache / "images"), told)
-
-
-def store_of(runtime: Runtime) -> stores.Store | None:
-    """Where a runtime has its images; None for one that has none, or is not known."""
-    if isinstance(runtime, Unpacking):
-        return stores.UnpackedStore(runtime.images)
-    name = runtime.about().name
-    return stores.EngineStore(name) if name in engine.ENGINES else None
 
 
 def demand_platform(images: Mapping[str, Image], runtime: Runtime) -> None:

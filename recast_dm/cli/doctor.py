@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,12 +24,21 @@ LITTLE = 5e9
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a machine needs: whether it is there, what was found, and what mends it."""
+    """One thing that a machine needs: whether it is there, what was found, and what mends it.
+
+    `more` are lines that say more of it, `runtime` is what is known of a runtime that works.
+    """
 
     name: str
     works: bool
     found: str
     hint: str | None = None
+    more: tuple[str, ...] = ()
+    runtime: Mapping[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        known = {"runtime": self.runtime} if self.runtime else {}
+        return {"name": self.name, "works": self.works, "found": self.found, "hint": self.hint, **known}
 
 
 def doctor(
@@ -82,7 +91,7 @@ def _machine(json: bool) -> None:
     else:
         view.out(view.table((each.name, "works" if each.works else "does not work", each.found) for each in checks))
         for each in checks:
-            for line in (each.hint or "").splitlines():
+            for line in (*each.more, *(each.hint or "").splitlines()):
                 view.out(f"  {each.name}: {line}")
     if not any(each.works for each in checks if each.name.startswith("runtime ")):
         raise typer.Exit(ToolMissing.exit_code)
@@ -95,17 +104,45 @@ def _python() -> Check:
 
 
 def _runtimes() -> Iterator[Check]:
-    """Every runtime that is known here, each asked by starting to talk to it."""
+    """Every runtime that is known here, in the order in which they are chosen, each asked to start containers."""
     from importlib.metadata import entry_points
 
     from recast_dm import runtimes
 
-    for name in sorted(point.name for point in entry_points(group="recast_dm.runtimes")):
+    known = {point.name for point in entry_points(group="recast_dm.runtimes")}
+    ordered = [each for each in runtimes.AUTO_ORDER if each in known]
+    for name in [*ordered, *sorted(known - {*ordered})]:
         try:
-            about = runtimes.find(name).about()
-            yield Check(f"runtime {name}", True, f"{about.version}: {', '.join(about.isolation)}")
+            yield _runtime(name)
         except RecastError as error:
             yield Check(f"runtime {name}", False, error.message, error.hint)
+
+
+def _runtime(name: str) -> Check:
+    """A runtime that starts containers. Raises ToolMissing for one that does not."""
+    from recast_dm import runtimes
+    from recast_dm.runtimes import trying
+
+    runtime = runtimes.find(name)
+    seconds = trying.tried(runtime)
+    about = runtime.about()
+    tested = name not in runtimes.UNTESTED
+    words = [about.version, about.platform]
+    words += [] if seconds is None else [f"starts a container in {seconds:.2g} s"]
+    words += [] if tested else ["untested: nobody ran recast-dm with it yet"]
+    return Check(
+        f"runtime {name}",
+        True,
+        ", ".join(words),
+        more=(f"gives {', '.join(about.isolation)}",),
+        runtime={
+            "version": about.version,
+            "platform": about.platform,
+            "isolation": list(about.isolation),
+            "seconds": seconds,
+            "tested": tested,
+        },
+    )
 
 
 def _cache(directory: Path) -> Check:
@@ -149,7 +186,7 @@ def _document(source: str | None, found: Sequence[Finding], checks: Sequence[Che
         "schema": "recast-dm/doctor/1",
         "source": source,
         "findings": [each.document() for each in found],
-        "machine": [{"name": c.name, "works": c.works, "found": c.found, "hint": c.hint} for c in checks],
+        "machine": [each.document() for each in checks],
     }
 
 

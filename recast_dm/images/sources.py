@@ -21,7 +21,6 @@ from recast_dm.images import archive, engine, layout, platforms
 from recast_dm.images.blobs import Blobs, Layer, blob_path
 from recast_dm.images.engine import FORMS
 from recast_dm.images.layout import REFERENCE, Layout, Stored
-from recast_dm.images.registry import Name, Registry
 from recast_dm.images.rootfs import Rootfs
 
 
@@ -149,6 +148,8 @@ class FromRegistry:
     host: str | None = None
 
     def take(self, references: Sequence[str], shared: Blobs) -> dict[str, Stored]:
+        from recast_dm.images.registry import Registry  # with requests, which a run without a registry does not need
+
         registry = Registry(self.host)
         taken = {reference: registry.take(reference, shared) for reference in references}
         return {reference: each for reference, each in taken.items() if each is not None}
@@ -181,6 +182,8 @@ class FromLayout:
 
 def _named(entries: Sequence[dict[str, Any]], reference: str, references: Sequence[str]) -> dict[str, Any] | None:
     """The entry that is called so: by the whole reference, its digest, or its tag where nothing else can be meant."""
+    from recast_dm.images.registry import Name
+
     version = Name.parse(reference).version
     tags = [Name.parse(each).version for each in references]
     names = [entry["annotations"].get(REFERENCE) for entry in entries]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import store
-from recast_dm.backends import Backend, store_of
+from recast_dm.backends import Backend
 from recast_dm.capsule import Capsule, packing
 from recast_dm.capsule.capture import Contents, capture, refuse_foreign
 from recast_dm.capsule.catalogue import naming
@@ -24,7 +24,7 @@ from recast_dm.images.layout import Stored
 from recast_dm.model import Workflow
 from recast_dm.reinterpret.planned import example_inputs
 from recast_dm.reinterpret.preserve import reference_run
-from recast_dm.runtimes import Runtime
+from recast_dm.runtimes import Runtime, store_of
 from recast_dm.spec import analysis as analyses
 from recast_dm.spec.analysis import Analysis
 

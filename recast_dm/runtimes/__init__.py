@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from recast_dm.errors import ToolMissing, UsageError
 from recast_dm.images import platforms
-from recast_dm.images.rootfs import Rootfs
 from recast_dm.model import Image
+
+if TYPE_CHECKING:
+    from recast_dm.images.rootfs import Rootfs
+    from recast_dm.images.stores import Store
 
 AUTO_ORDER = ("docker", "podman", "apptainer", "sandbox")
 """`--runtime auto` takes the first of these that works."""
+UNTESTED = frozenset({"apptainer"})
+"""Those that could not be run where recast-dm is tested: `doctor` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,16 @@ class Unpacking(Protocol):
     """A runtime that starts containers over files that we have unpacked."""
 
     images: Rootfs
+
+
+def store_of(runtime: Runtime) -> Store | None:
+    """Where a runtime has its images; None for one that has none, or is not known."""
+    from recast_dm.images import engine, stores
+
+    if isinstance(runtime, Unpacking):
+        return stores.UnpackedStore(runtime.images)
+    name = runtime.about().name
+    return stores.EngineStore(name) if name in engine.ENGINES else None
 
 
 def runner_id(pid: int | None = None) -> str:
