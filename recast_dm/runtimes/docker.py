@@ -79,7 +79,7 @@ class Docker:
         return engine.image_of(reference, found.attrs)
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
-        code, late = attached(argv(job), job, line, lambda: self._kill(job.name))
+        code, late = attached(argv(job), job, line, lambda _: self._kill(job.name))
         return self._outcome(job, code, late)
 
     def _kill(self, name: str) -> None:

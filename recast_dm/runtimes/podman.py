@@ -13,7 +13,6 @@ import os
 import resource
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import config
-from recast_dm.errors import ToolMissing
+from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.images import engine
 from recast_dm.model import Image
-from recast_dm.runtimes import About, Job, Limits, Outcome, runner_id, runner_lives
+from recast_dm.runtimes import About, Job, Limits, Outcome, runner_lives
 from recast_dm.runtimes.command_line import CLOSED, LIMITS, RUN_LABEL, RUNNER_LABEL, bind, cidfile, run_words
 from recast_dm.runtimes.marks import end_orphans
+from recast_dm.runtimes.proving import job_of_this_machine
 from recast_dm.runtimes.watching import attached, ended, last_line
 
 HOSTS = Path(__file__).with_name("hosts")
@@ -42,6 +42,10 @@ INITS = (
 )
 """Programs to be process 1, which need nothing of the image."""
 
+OOM = "oom"
+"""What conmon 2.1 leaves in its current directory, where podman 4 does not look, when memory ran out."""
+
+_SHELLS = ("sh", "bash", "/bin/sh", "/bin/bash")
 _WRAPPED = '"$@"; exit $?'
 """Process 1 where there is none of them: a shell, for the kernel ignores signals that process 1 does not expect."""
 
@@ -75,7 +79,8 @@ class Settings:
 def argv(job: Job, settings: Settings) -> tuple[str, ...]:
     """The `podman run` command line of a job."""
     own = (*_own(settings), *_rlimits(job.limits, settings))
-    started = job if settings.init else replace(job, argv=("sh", "-c", _WRAPPED, "sh", *job.argv))
+    bare = settings.init is not None or job.argv[0] not in _SHELLS
+    started = job if bare else replace(job, argv=("sh", "-c", _WRAPPED, "sh", *job.argv))
     return (*settings.reach, *run_words(started, own, settings.limits))
 
 
@@ -143,7 +148,15 @@ class Podman:
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
         words = argv(job, self._settings())
-        code, late = attached(words, job, line, lambda: self._try("kill", job.name))
+        place = job.log.with_name(f"{job.log.name}.podman")
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            code, late = attached(words, job, line, lambda _: self._try("kill", job.name), cwd=place)
+            out_of_memory = (place / OOM).exists()
+        except OSError as error:
+            raise storage_error(error, f"run {job.name}") from None
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
         container_id = cidfile(job).read_text().strip() if cidfile(job).exists() else ""
         if not container_id:
             raise ToolMissing(f"podman could not start a container: {last_line(job)}")
@@ -153,7 +166,8 @@ class Podman:
             return Outcome(code, container_id, "removed while it ran")
         if state["Status"] not in ("exited", "stopped"):
             raise ToolMissing(f"podman could not start a container: {last_line(job)}")
-        return ended(int(state["ExitCode"]), container_id, late=late, out_of_memory=bool(state.get("OOMKilled")))
+        out_of_memory = out_of_memory or bool(state.get("OOMKilled"))
+        return ended(int(state["ExitCode"]), container_id, late=late, out_of_memory=out_of_memory)
 
     def _state(self, container_id: str) -> dict[str, Any] | None:
         """How a container ended; None when somebody has removed it."""
@@ -262,31 +276,7 @@ def _delegated(cgroups: Path, uid: int) -> tuple[str, ...]:
 
 def _prove(settings: Settings) -> subprocess.CompletedProcess[str]:
     """Starts a container as every job is started, with this machine's own programs, which says what limits it."""
-    with tempfile.TemporaryDirectory(prefix="recast-dm-podman-", ignore_cleanup_errors=True) as place:
-        root, work = Path(place) / "root", Path(place) / "work"
-        for directory in ("dev", "etc", "proc", "run", "sys", "tmp", "usr", "workdir"):
-            (root / directory).mkdir(mode=0o755, parents=True)
-        work.mkdir()
-        programs = []
-        for name in ("bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32"):
-            here = Path("/", name)
-            if here.is_symlink():
-                (root / name).symlink_to(here.readlink())
-            elif here.is_dir():
-                (root / name).mkdir(exist_ok=True)
-                programs.append((here, str(here)))
-        job = Job(
-            name=f"recast-dm-{Path(place).name}",
-            run="proof",
-            runner=runner_id(),
-            image=Image(reference="", image_id=str(root), diff_ids=(), platform=""),
-            argv=("sh", "-c", _PROBE),
-            workdir=work,
-            inputs=(),
-            user=config.container_user(),
-            log=Path(place) / "log",
-            files=tuple(programs),
-        )
+    with job_of_this_machine(("sh", "-c", _PROBE)) as (job, _):
         words = argv(job, settings)[len(settings.reach) + 1 :]
         return _podman(settings.reach, "run", "--rm", "--rootfs", *words)
 

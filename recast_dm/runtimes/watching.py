@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from recast_dm import config, store
@@ -17,9 +18,17 @@ KILLED = 137
 """The exit code of what was killed."""
 
 
-def attached(argv: Sequence[str], job: Job, line: Callable[[str], None], end: Callable[[], object]) -> tuple[int, bool]:
-    """Starts a container through an engine's client and stays with it. Gives the client's exit code, and whether the
-    time was over. `end` ends the container, wherever the engine keeps it.
+def attached(
+    argv: Sequence[str],
+    job: Job,
+    line: Callable[[str], None],
+    end: Callable[[subprocess.Popen[bytes]], object],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> tuple[int, bool]:
+    """Starts a container through a client and stays with it. Gives the client's exit code, and whether it took longer
+    than it may: then `end` has ended the container, whose client it is given.
     """
     try:
         with (
@@ -29,10 +38,11 @@ def attached(argv: Sequence[str], job: Job, line: Callable[[str], None], end: Ca
                 stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**config.environment(), **marks(job.run, job.runner)},
+                env={**(config.environment() if env is None else env), **marks(job.run, job.runner)},
+                cwd=cwd,
                 start_new_session=True,  # Ctrl-C reaches us, and we end the container
             ) as process,
-            Deadline(job, end) as deadline,
+            Deadline(job, lambda: end(process)) as deadline,
         ):
             feed(process, job.stdin)
             assert process.stdout is not None  # noqa: S101  # it was asked for
