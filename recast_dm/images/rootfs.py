@@ -19,6 +19,9 @@ from recast_dm.images.layout import Stored, image_of
 from recast_dm.images.unpack import unpack
 from recast_dm.model import Image
 
+MOUNT_POINTS = ("/dev", "/inputs", "/proc", "/scratch", "/sys", "/tmp", "/workdir")  # noqa: S108  # the container's
+"""Every tree has these directories, so that a container can see it as it is, read-only."""
+
 
 class Rootfs:
     """Unpacked images below a directory. Safe to use from several threads and processes at once."""
@@ -80,6 +83,8 @@ def _make(layout: Path, layers: Sequence[Layer], target: Path) -> None:
     with store.unfinished(target) as place:
         tree = place / "tree"
         unpack(layout, layers, tree)
+        for name in MOUNT_POINTS:
+            _directory(tree / name.removeprefix("/"))
         try:
             _flush(place)
             tree.rename(target)
@@ -87,6 +92,13 @@ def _make(layout: Path, layers: Sequence[Layer], target: Path) -> None:
             if not target.is_dir():  # where there are no locks, somebody else may have been faster
                 raise storage_error(error, f"unpack an image into {target}") from None
         store.fsync_directory(target.parent)
+
+
+def _directory(path: Path) -> None:
+    """Where a container finds something of ours, whatever the image has there."""
+    if path.is_symlink() or not path.is_dir():
+        store.remove(path)
+        path.mkdir(mode=0o755)
 
 
 def _flush(place: Path) -> None:
