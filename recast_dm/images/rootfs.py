@@ -6,6 +6,7 @@ ROOT/names/<hex>.json     of a name or an id: the image's config, as text, and t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Sequence
@@ -21,6 +22,10 @@ from recast_dm.model import Image
 
 MOUNT_POINTS = ("/dev", "/inputs", "/proc", "/scratch", "/sys", "/tmp", "/workdir")  # noqa: S108  # the container's
 """Every tree has these directories, so that a container can see it as it is, read-only."""
+
+
+ROOTFS = "rootfs"
+"""Where they lie below the cache directory."""
 
 
 class Rootfs:
@@ -46,7 +51,24 @@ class Rootfs:
             image, _ = image_of(name, config)
         except (OSError, RecastError, KeyError, TypeError):
             return None
+        with contextlib.suppress(OSError):
+            os.utime(note)  # it is used: see `uses`
         return config if self.tree(image).is_dir() else None
+
+    def uses(self) -> dict[Path, tuple[Image, float]]:
+        """Each tree that has a name, with its image, and when it was looked for last (seconds since 1970)."""
+        found: dict[Path, tuple[Image, float]] = {}
+        for note in sorted((self.root / "names").glob("*.json")):
+            try:
+                document = store.read_document(note)
+                image, _ = image_of(str(document["name"]), str(document["config"]).encode())
+                used = note.stat().st_mtime
+            except (OSError, RecastError, KeyError, TypeError):
+                continue
+            tree = self.tree(image)
+            if tree.is_dir():
+                found[tree] = (image, max(used, found[tree][1] if tree in found else 0.0))
+        return found
 
     def origin(self, name: str) -> str | None:
         """The engine whose name this is: what it means there may change. None for a name that was given here."""
@@ -83,9 +105,9 @@ def _make(layout: Path, layers: Sequence[Layer], target: Path) -> None:
     with store.unfinished(target) as place:
         tree = place / "tree"
         unpack(layout, layers, tree)
-        for name in MOUNT_POINTS:
-            _directory(tree / name.removeprefix("/"))
         try:
+            for name in MOUNT_POINTS:
+                _directory(tree / name.removeprefix("/"))
             _flush(place)
             tree.rename(target)
         except OSError as error:
