@@ -83,7 +83,7 @@ def bind(source: Path, target: str, *, read_only: bool) -> str:
     'type=bind,"src=/data/a,b",dst=/workdir'
     """
     line = io.StringIO()
-    fields = ["type=bind", f"src={source}", f"dst={target}"] + (["readonly"] if read_only else [])
+    fields = ["type=bind", f"src={source}", f"dst={target}"] + (["ro"] if read_only else [])
     csv.writer(line, lineterminator="\r\n").writerow(fields)  # without one, a newline in a path is not quoted
     return line.getvalue().removesuffix("\r\n")
 

@@ -43,8 +43,8 @@ def test_the_whole_command_line():
         *("--user", "64077:64077", "--pull", "never", "--init", "--log-driver", "none"),
         *("--pids-limit", "99", "--memory", "1073741824", "--cpus", "1.5"),
         *("--mount", "type=bind,src=/runs/1/.attempts/count.0.1/work,dst=/workdir"),
-        *("--mount", "type=bind,src=/runs/1/a b/0,dst=/inputs/0,readonly"),
-        *("--mount", 'type=bind,"src=/capsule,x/data",dst=/inputs/1,readonly'),
+        *("--mount", "type=bind,src=/runs/1/a b/0,dst=/inputs/0,ro"),
+        *("--mount", 'type=bind,"src=/capsule,x/data",dst=/inputs/1,ro'),
         *("--env", "HOME=/tmp", "--env", "LC_ALL=C.UTF-8", "--env", "LOGNAME=recast", "--env", "OMP_NUM_THREADS=1"),
         *("--env", "RECAST_DM_P0=a\nb=c", "--env", "TMPDIR=/tmp", "--env", "TZ=UTC", "--env", "USER=recast"),
         *("--entrypoint", "sh", "sha256:abc", "-c", "echo 'a b' $X"),
@@ -62,7 +62,7 @@ def test_a_directory_files_and_variables_of_the_environment():
         )
     )
     assert words[words.index("--workdir") + 1] == "/opt/a b"
-    assert 'type=bind,src=/runs/mount.0,"dst=/cfg/x,y.json",readonly' in words
+    assert 'type=bind,src=/runs/mount.0,"dst=/cfg/x,y.json",ro' in words
     assert [w for w in words if w.startswith(("TZ=", "A="))] == ["A=1", "TZ=CET"]
     image = words.index("sha256:abc")
     assert all(words.index(w) < image for w in ("--workdir", "--entrypoint", "A=1"))
@@ -92,7 +92,7 @@ PLACES = ["/a", "/a b", "/a,b", '/a"b', '/a,b"c,d', "/a=b", "/a'b", "/readonly,s
 def test_any_path_can_be_mounted(place, read_only):
     """docker reads --mount as one line of CSV."""
     (fields,) = csv.reader(io.StringIO(bind(Path(place), "/x", read_only=read_only), newline=""), strict=True)
-    assert fields == ["type=bind", f"src={place}", "dst=/x", *(["readonly"] if read_only else [])]
+    assert fields == ["type=bind", f"src={place}", "dst=/x", *(["ro"] if read_only else [])]
 
 
 class TestRunner:
@@ -121,7 +121,7 @@ class TestFind:
     def test_an_unknown_name_is_exit_2(self):
         with pytest.raises(UsageError, match="there is no runtime 'dokcer'") as caught:
             runtimes.find("dokcer")
-        assert "known here: auto, docker" in (caught.value.hint or "")
+        assert "known here: auto, apptainer, docker, podman, sandbox" in (caught.value.hint or "")
 
     @pytest.mark.parametrize("name", ["docker", "auto"])
     def test_no_engine_is_exit_4_and_says_what_mends_it(self, name, monkeypatch, tmp_path):

@@ -54,7 +54,7 @@ class Start:
 
     def _started(self, status: int) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         job, tree, privileged = self._job, self._tree, os.geteuid() == 0
-        running = _running(job.user[0])
+        running = tasks_of(job.user[0])
         if self._starter == "unshare":
             request = unshared.written(unshared.request(job, tree, status, running, privileged=privileged))
             self._open.callback(os.close, request)
@@ -105,7 +105,7 @@ def tried(starter: str) -> str:
     return version.stdout.split()[-1]
 
 
-def _running(uid: int) -> int:
+def tasks_of(uid: int) -> int:
     """The tasks of a user on this machine."""
     count = 0
     with os.scandir("/proc") as entries:
