@@ -15,7 +15,6 @@ from recast_dm import runtimes, store
 from recast_dm.config import Config
 from recast_dm.errors import RecastError, ToolMissing
 from recast_dm.images.blobs import Blobs
-from recast_dm.images.rootfs import Rootfs
 
 ROOT = Path(__file__).parents[2]
 BUILD = Path("build")
@@ -44,23 +43,30 @@ def make(names: Sequence[str], settings: Config, root: Path = ROOT, build: Path 
     ):
         shared = Blobs(settings.cache_dir / "images")
         with shared.in_use():
-            runtime = _runtime(settings.runtime)
-            about = runtime.about()
-            say(f"for the runtime {about.name}, {about.version}")
-            place = Place(name=about.name, runtime=runtime, shared=shared, rootfs=Rootfs(settings.cache_dir / "rootfs"))
+            place = _place(settings.runtime, shared)
             workshop = Workshop(root=root, build=build, temporary=Path(temporary), place=place)
             for directory in wanted:
                 workshop.image(directory)
 
 
-def _runtime(name: str) -> runtimes.Runtime:
+def _place(name: str, shared: Blobs) -> Place:
     try:
-        return runtimes.find(name)
+        runtime = runtimes.find(name)
     except ToolMissing as error:
         hint = (
-            f"{error.hint}\nor have it done: containers/engine.sh" if error.hint else "start one: containers/engine.sh"
+            f"{error.hint}\nor have it done: containers/engine.sh"
+            if error.hint
+            else "have it done: containers/engine.sh"
         )
         raise ToolMissing(error.message, hint=hint) from None
+    about = runtime.about()
+    store = runtimes.store_of(runtime)
+    if store is None:
+        raise ToolMissing(
+            f"the runtime {about.name} keeps no images", hint="name another one: RECAST_DM_RUNTIME=sandbox"
+        )
+    say(f"for the runtime {about.name}, {about.version}")
+    return Place(runtime=runtime, store=store, shared=shared)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ class Workshop:
     def _here(self, stored: Stored, name: str | None = None) -> Image:
         found = self.place.find(name or stored.image.image_id)
         if found is None or not images.same(found, stored.image):
-            raise StepFailed(f"{self.place.name} took {stored.image.reference}, and has it not")
+            raise StepFailed(f"{self.place.store.name} took {stored.image.reference}, and has it not")
         return found
 
     @cached_property
@@ -134,7 +134,7 @@ class Workshop:
         if known is not None and here is not None and images.same(here, known.image):
             say(f"{reference} is up to date")
         elif known is not None:
-            say(f"{reference}: loading into {self.place.name}")
+            say(f"{reference}: loading into {self.place.store.name}")
             taken = FromLayout(self.layout).take([reference], self.shared)[reference]
             self.place.give(taken, [reference])
         else:

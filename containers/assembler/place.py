@@ -11,13 +11,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from recast_dm import config
-from recast_dm.errors import ToolMissing
 from recast_dm.images import engine
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
-from recast_dm.images.rootfs import Rootfs
+from recast_dm.images.stores import Store
 from recast_dm.model import Image
-from recast_dm.runtimes import Job, Limits, Runtime, runner_id
+from recast_dm.runtimes import Job, Limits, Runtime, Unpacking, runner_id
 
 PATIENCE = 1800.0
 """Seconds for the slowest command: pip, on a machine that has much else to do."""
@@ -25,41 +24,38 @@ PATIENCE = 1800.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A runtime, by its name, with the blobs that it is given images from."""
+    """A runtime and its store of images, with the blobs that it is given images from."""
 
-    name: str
     runtime: Runtime
+    store: Store
     shared: Blobs
-    rootfs: Rootfs
 
     def find(self, reference: str) -> Image | None:
-        """The image of that name that the runtime itself has."""
-        return self.rootfs.find(reference) if self.name == "sandbox" else self.runtime.image(reference)
+        """The image of that name that the runtime's own store has."""
+        return (
+            self.runtime.images.find(reference)
+            if isinstance(self.runtime, Unpacking)
+            else self.runtime.image(reference)
+        )
 
     def give(self, stored: Stored, names: Sequence[str]) -> None:
-        """Has the runtime keep an image; without names it is found by its id, or by its layers, only."""
-        if self.name == "sandbox":
-            content = self.shared.path(stored.image.image_id).read_bytes()
-            self.rootfs.add(self.shared.root, stored, content, names)
-        elif self.name in engine.ENGINES:
-            if not names or not self._named(stored.image.image_id, names):
-                engine.load(self.name, self.shared.root, [stored], [names])
-        else:
-            raise ToolMissing(
-                f"images cannot be given to the runtime {self.name}",
-                hint="name one that takes them: RECAST_DM_RUNTIME=sandbox (or docker, or podman)",
-            )
+        """Has the runtime keep an image; without names it is found by its id only."""
+        if not self._named(stored.image.image_id, names):
+            self.store.give(self.shared.root, [stored], [names])
 
     def _named(self, image_id: str, names: Sequence[str]) -> bool:
         """Whether an engine that has the image already could give it its names: nothing is sent again."""
-        words = [(self.name, "tag", image_id, each) for each in names]
-        return all(subprocess.run(each, capture_output=True, check=False).returncode == 0 for each in words)
+        words = [("tag", image_id, each) for each in names] if self.store.name in engine.ENGINES else []
+        return bool(words) and all(self._engine(*each) for each in words)
 
     def forget(self, stored: Stored) -> None:
-        """Removes an image that got no name."""
-        if self.name == "sandbox":
-            return  # `gc` removes trees that nothing names
-        subprocess.run((self.name, "rmi", stored.image.image_id), capture_output=True, check=False)
+        """Removes an image that got no name; what is unpacked and has none is removed by `gc`."""
+        if self.store.name in engine.ENGINES:
+            self._engine("rmi", stored.image.image_id)
+
+    def _engine(self, *words: str) -> bool:
+        done = subprocess.run((*engine.command(self.store.name), *words), capture_output=True, check=False)
+        return done.returncode == 0
 
     def run(
         self, image: Image, argv: Sequence[str], temporary: Path, *, context: Path | None = None, **env: str
