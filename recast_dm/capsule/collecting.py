@@ -1,6 +1,7 @@
 """Freeing space in the cache directory. Nothing in it is the only copy of anything: what goes is made again.
 
-CACHE/images      blobs that no capsule has a second name of, and notes of layers whose blob is gone
+CACHE/images      blobs that no capsule has a second name of and no unpacked image needs; notes of layers that are gone
+CACHE/rootfs      images that were unpacked for the sandbox, and have not been used for long
 CACHE/capsules    capsules in one file that were unpacked, and have not been used for long
 CACHE/verified    what is remembered of capsules that are gone
 CACHE/steps       finished steps that have not been used for long; only when asked for
@@ -28,8 +29,9 @@ from recast_dm.capsule.opening import UNPACKED, VERIFIED
 from recast_dm.engine.cache import StepCache
 from recast_dm.errors import RecastError
 from recast_dm.images.blobs import Blobs, is_digest
+from recast_dm.images.rootfs import ROOTFS, Rootfs
 
-Kind: TypeAlias = Literal["blob", "note", "capsule", "verified", "step", "temporary"]
+Kind: TypeAlias = Literal["blob", "note", "image", "capsule", "verified", "step", "temporary"]
 HOUR = 3600.0
 """Seconds that everything is left alone: what is being made, or was used just now."""
 DAY = 24 * HOUR
@@ -64,20 +66,24 @@ class Collected:
 def collect(cache: Path, *, now: float, unused: float, steps: bool = False, dry_run: bool = False) -> Collected:
     """Removes what nobody needs, or only finds it.
 
-    `unused` are the seconds after which unpacked capsules and (with `steps`) finished steps go.
+    `unused` are the seconds after which unpacked capsules, unpacked images and (with `steps`) finished steps go.
     """
     before = now - max(unused, HOUR)
     found = _remove(_temporaries(cache, now - DAY), lambda each: _unlink(each.path), dry_run=dry_run)
     old = [*_unpacked(cache, before), *(_steps(cache, before) if steps else ())]
     found += _remove(old, lambda each: _take_away(each.path, before), dry_run=dry_run)
+    # the time of a tree is the image's: it says nothing of its use
+    found += _remove(_trees(cache, before), lambda each: _take_away(each.path, math.inf), dry_run=dry_run)
     gone = [each.path for each in found]
+    found += _remove(_names(cache, {*gone}), lambda each: _unlink(each.path), dry_run=dry_run)
     found += _remove(_verified(cache, gone), lambda each: _unlink(each.path), dry_run=dry_run)
     if not (cache / "images").is_dir():
         return Collected(tuple(found), busy=False)
     images = Blobs(cache / "images")
     with images.alone() as alone:
         if alone:
-            blobs = _remove(_blobs(images, now - HOUR), lambda each: _unlink(each.path), dry_run=dry_run)
+            kept = _needed(cache, images, {each.path for each in found})
+            blobs = _remove(_blobs(images, now - HOUR, kept), lambda each: _unlink(each.path), dry_run=dry_run)
             notes = _notes(images, {each.path for each in blobs})
             found += blobs + _remove(notes, lambda each: _unlink(each.path), dry_run=dry_run)
     return Collected(tuple(found), busy=not alone)
@@ -86,12 +92,43 @@ def collect(cache: Path, *, now: float, unused: float, steps: bool = False, dry_
 # --- what there is ----------------------------------------------------------------------------------------------------
 
 
-def _blobs(images: Blobs, before: float) -> Iterator[Waste]:
+def _trees(cache: Path, before: float) -> Iterator[Waste]:
+    """Unpacked images that nobody has looked for since, by any of their names."""
+    rootfs = Rootfs(cache / ROOTFS)
+    used: dict[Path, float] = {}
+    for note, image in rootfs.uses():
+        if image is not None:
+            used[rootfs.tree(image)] = max(_used(note), used.get(rootfs.tree(image), 0.0))
+    for path in _listed(rootfs.root / "trees"):
+        made = max((each.st_ctime for each in _states([path])), default=math.inf)
+        if path.is_dir() and not store.is_temporary(path) and used.get(path, made) < before:
+            yield Waste("image", path, _size(path))
+
+
+def _names(cache: Path, gone: set[Path]) -> Iterator[Waste]:
+    """Names of unpacked images that are gone."""
+    rootfs = Rootfs(cache / ROOTFS)
+    for note, image in rootfs.uses():
+        if image is None or rootfs.tree(image) in gone:
+            yield Waste("note", note, _size(note))
+
+
+def _needed(cache: Path, images: Blobs, gone: set[Path]) -> set[str]:
+    """The blobs of unpacked images: without them, no capsule could be made of one."""
+    rootfs, found = Rootfs(cache / ROOTFS), set[str]()
+    for _, image in rootfs.uses():
+        if image is not None and rootfs.tree(image) not in gone:
+            found |= {image.image_id, *filter(None, map(images.noted, image.diff_ids))}
+    return found
+
+
+def _blobs(images: Blobs, before: float, kept: set[str]) -> Iterator[Waste]:
     """Blobs with no second name. Giving one, or taking it away, changes the time of a file: it counts as a use."""
     for path in _listed(images.root / "blobs" / "sha256"):
         for status in _states([path]):
             old = max(status.st_mtime, status.st_ctime) < before
-            if is_digest(f"sha256:{path.name}") and status.st_nlink == 1 and old:
+            name = f"sha256:{path.name}"
+            if is_digest(name) and status.st_nlink == 1 and old and name not in kept:
                 yield Waste("blob", path, status.st_size)
 
 
@@ -129,7 +166,15 @@ def _steps(cache: Path, before: float) -> Iterator[Waste]:
 
 def _temporaries(cache: Path, before: float) -> Iterator[Waste]:
     images = cache / "images"
-    places = [cache, images, images / "blobs" / "sha256", images / "layers", cache / VERIFIED, cache / UNPACKED]
+    places = [
+        cache,
+        cache / ROOTFS / "trees",
+        images,
+        images / "blobs" / "sha256",
+        images / "layers",
+        cache / VERIFIED,
+        cache / UNPACKED,
+    ]
     for place in [*places, *_listed(cache / UNPACKED), *_listed(cache / "steps" / "1")]:
         for path in _listed(place):
             if _UNFINISHED.fullmatch(path.name) and max(map(_used, _below(path))) < before:

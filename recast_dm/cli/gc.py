@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def gc(
     older_than: Annotated[
-        str, typer.Option("--older-than", metavar="TIME", help="Unpacked capsules, and steps, not used for so long go.")
+        str,
+        typer.Option("--older-than", metavar="TIME", help="What was unpacked, and steps, not used for so long go."),
     ] = "30d",
     steps: Annotated[bool, typer.Option("--steps", help="Also finished steps, which runs would find again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go, and remove nothing.")] = False,
@@ -57,6 +58,7 @@ def gc(
 NAMES = {
     "blob": "images: blobs of no capsule",
     "note": "images: notes of layers that are gone",
+    "image": "unpacked images",
     "capsule": "unpacked capsules",
     "verified": "notes of capsules that are gone",
     "step": "finished steps",

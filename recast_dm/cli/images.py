@@ -1,4 +1,4 @@
-"""`recast-dm images`: where a capsule's images are, and how they get there."""
+"""`recast-dm images`: where images are, and how they get there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recast_dm.errors import UsageError
 if TYPE_CHECKING:
     from recast_dm.capsule import Capsule
 
-app = typer.Typer(help="A capsule's images: list them, push them to a registry.", no_args_is_help=True)
+app = typer.Typer(help="Images: list or push those of a capsule, load some into a runtime.", no_args_is_help=True)
 CapsuleArgument = Annotated[Path, typer.Argument(metavar="CAPSULE", help="A capsule, as `capture` wrote it.")]
 RegistryArgument = Annotated[
     str, typer.Argument(metavar="REGISTRY", help="HOST[:PORT][/PATH]; what `docker login` keeps is used.")
@@ -49,6 +49,51 @@ def push(
         return
     rows = [(each.placed.image.reference, each.placed.reference, view.size(each.sent)) for each in done]
     view.out(view.table(rows, head=("image", "at the registry", "sent")))
+
+
+@app.command()
+def load(
+    references: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="By the names that workflows use.")],
+    origins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="SOURCE",
+            help="docker, podman, sandbox, registry[:HOST], oci:DIR, docker-archive:FILE; repeat.",
+            show_default="whatever else is here",
+        ),
+    ] = None,
+    runtime: options.RuntimeName = options.DEFAULTS.runtime,
+    json: options.Json = False,
+) -> None:
+    """Give a runtime images from another one's store, a registry or a file. `run` does so by itself with what is here.
+
+    \b
+    Examples:
+      recast-dm images load my-group/my-search:1.0 --from docker --runtime podman
+      recast-dm images load my-group/my-search:1.0 --from oci:images --runtime sandbox
+    """
+    from recast_dm import runtimes
+    from recast_dm.images import sources, stores
+    from recast_dm.images.blobs import Blobs
+
+    found = runtimes.find(runtime)
+    store = runtimes.store_of(found)
+    if store is None:
+        raise UsageError(f"{found.about().name} has no images of its own")
+    shared = Blobs(options.DEFAULTS.cache_dir / "images")
+    rootfs = sources.unpacked_here()
+    places = [sources.source(each) for each in origins or ()]
+    places = places or [stores.store(name, rootfs) for name in stores.NAMES if name != store.name]
+    with shared.in_use():
+        taken = sources.collect(references, places, shared, option="--from")
+        store.give(shared.root, taken, [[each.image.reference] for each in taken])
+    if json:
+        images = [{"image": each.image.reference, "image_id": each.image.image_id} for each in taken]
+        view.document({"schema": "recast-dm/images-load/1", "runtime": store.name, "images": images})
+        return
+    for each in taken:
+        view.out(f"{each.image.reference}  {each.image.image_id[:19]}  is in {store.name}")
 
 
 @app.command("ls")

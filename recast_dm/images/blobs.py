@@ -83,13 +83,21 @@ class Blobs:
 
     def layer(self, diff_id: str) -> Layer | None:
         """The layer of that diff_id, when its blob is here and sound."""
+        digest = self.noted(diff_id)
         try:
-            digest = json.loads(self._note(diff_id).read_bytes())["digest"]
-            if is_digest(digest) and self.has(digest):
+            if digest is not None and self.has(digest):
                 return Layer(diff_id, digest, self.path(digest).stat().st_size)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except OSError:
             pass
         return None
+
+    def noted(self, diff_id: str) -> str | None:
+        """The name of the blob that holds a layer, as far as is remembered; nobody looks whether it does."""
+        try:
+            digest = json.loads(self._note(diff_id).read_bytes())["digest"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return digest if is_digest(digest) else None
 
     def add_layer(self, opened: Open) -> Layer:
         """Keeps a layer: a tar file, plain or compressed with gzip; a plain one is compressed.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,20 +55,16 @@ class Rootfs:
             os.utime(note)  # it is used: see `uses`
         return config if self.tree(image).is_dir() else None
 
-    def uses(self) -> dict[Path, tuple[Image, float]]:
-        """Each tree that has a name, with its image, and when it was looked for last (seconds since 1970)."""
-        found: dict[Path, tuple[Image, float]] = {}
+    def uses(self) -> Iterator[tuple[Path, Image | None]]:
+        """Each note of a name, with the image that it means; None where that is not here any more."""
         for note in sorted((self.root / "names").glob("*.json")):
             try:
                 document = store.read_document(note)
                 image, _ = image_of(str(document["name"]), str(document["config"]).encode())
-                used = note.stat().st_mtime
             except (OSError, RecastError, KeyError, TypeError):
-                continue
-            tree = self.tree(image)
-            if tree.is_dir():
-                found[tree] = (image, max(used, found[tree][1] if tree in found else 0.0))
-        return found
+                yield note, None
+            else:
+                yield note, image if self.tree(image).is_dir() else None
 
     def origin(self, name: str) -> str | None:
         """The engine whose name this is: what it means there may change. None for a name that was given here."""

@@ -21,7 +21,7 @@ from recast_dm.images import archive, engine, layout, platforms
 from recast_dm.images.blobs import Blobs, Layer, blob_path
 from recast_dm.images.engine import FORMS
 from recast_dm.images.layout import REFERENCE, Layout, Stored
-from recast_dm.images.rootfs import Rootfs
+from recast_dm.images.rootfs import ROOTFS, Rootfs
 
 
 class Source(Protocol):
@@ -56,11 +56,13 @@ def source(text: str, rootfs: Rootfs | None = None) -> Source:
 
 def unpacked_here() -> Rootfs:
     """The unpacked images of this user."""
-    return Rootfs(Config.from_environment().cache_dir / "rootfs")
+    return Rootfs(Config.from_environment().cache_dir / ROOTFS)
 
 
-def collect(references: Iterable[str], sources: Iterable[Source], shared: Blobs) -> tuple[Stored, ...]:
-    """The images with their bytes, each from the first source that has it.
+def collect(
+    references: Iterable[str], sources: Iterable[Source], shared: Blobs, *, option: str = "--images"
+) -> tuple[Stored, ...]:
+    """The images with their bytes, each from the first source that has it. `option` is how a user names one.
 
     A source that does not answer is passed over while another has the image. Raises ToolMissing for what none has,
     RemoteError when one of them could not be asked.
@@ -80,7 +82,7 @@ def collect(references: Iterable[str], sources: Iterable[Source], shared: Blobs)
             raise failed[0]
         raise ToolMissing(
             f"no source has the image {', '.join(missing)}",
-            hint=f"`docker pull` it, or name where it is: --images SOURCE, one of {FORMS}",
+            hint=f"`docker pull` it, or name where it is: {option} SOURCE, one of {FORMS}",
         )
     return tuple(found[reference] for reference in wanted)
 

@@ -21,8 +21,10 @@ from recast_dm.capsule.collecting import DAY, HOUR
 from recast_dm.cli import main, options
 from recast_dm.engine.cache import StepCache
 from recast_dm.errors import UsageError
+from recast_dm.images import sources
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.fake import FakeSource
+from recast_dm.images.rootfs import ROOTFS, Rootfs
 
 
 @pytest.fixture
@@ -230,6 +232,36 @@ class TestUnpacked:
         assert collect(cache, later=0) == []
         assert open_capsule(unpacked)
         assert [path for path in (cache / "capsules").iterdir() if store.is_temporary(path)] == []
+
+
+class TestImages:
+    """Images that were unpacked for the sandbox."""
+
+    @pytest.fixture
+    def unpacked(self, cache, images) -> Rootfs:
+        rootfs = Rootfs(cache / ROOTFS)
+        (stored,) = FakeSource(["toy:1"]).take(["toy:1"], images).values()
+        rootfs.add(images.root, stored, images.path(stored.image.image_id).read_bytes(), ["toy:1"])
+        return rootfs
+
+    def test_their_layers_stay_with_them(self, unpacked, cache, images):
+        assert collect(cache) == []
+        assert sources.FromUnpacked(unpacked).take(["toy:1"], images)
+
+    def test_after_their_time_all_of_it_goes(self, unpacked, cache):
+        (tree,) = (unpacked.root / "trees").glob("[0-9a-f]*")
+        for note in (unpacked.root / "names").iterdir():
+            age(note, 31 * DAY)
+        assert collect(cache) == ["image", "note", "note", "blob", "blob", "note"]
+        assert unpacked.find("toy:1") is None
+        assert not any((unpacked.root / "names").iterdir())
+        assert not tree.exists()
+
+    def test_a_use_keeps_one(self, unpacked, cache):
+        for note in (unpacked.root / "names").iterdir():
+            age(note, 31 * DAY)
+        assert unpacked.find("toy:1") is not None
+        assert collect(cache) == []
 
 
 class TestVerified:

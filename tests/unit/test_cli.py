@@ -34,7 +34,7 @@ VERBS = (
     ["rerun"],
     *([verb] for verb in ("scan", "contour", "rescale", "closure", "combine", "planes", "plot", "report", "limits")),
     *(["workspace", verb] for verb in ("put", "mv", "rm", "prune", "retention", "notebook")),
-    *(["images", verb] for verb in ("push", "ls")),
+    *(["images", verb] for verb in ("push", "load", "ls")),
     *(["curves", verb] for verb in ("ls", "add", "rm")),
     *(["models", verb] for verb in ("ls", "add", "check", "rm")),
     ["models", "describe"],

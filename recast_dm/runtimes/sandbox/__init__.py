@@ -15,7 +15,7 @@ from typing import Any
 from recast_dm import config
 from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.images.blobs import Blobs
-from recast_dm.images.rootfs import Rootfs
+from recast_dm.images.rootfs import ROOTFS, Rootfs
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, Reason
 from recast_dm.runtimes.marks import marked
@@ -49,7 +49,7 @@ class Sandbox:
         self._cache = cache or config.Config.from_environment().cache_dir
         self._starters = starters
         self._found: tuple[str, str] | None = None
-        self.images = Rootfs(self._cache / "rootfs")
+        self.images = Rootfs(self._cache / ROOTFS)
 
     def about(self) -> About:
         return About("sandbox", " ".join(self._starter()), ISOLATION)
