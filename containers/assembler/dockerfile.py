@@ -78,7 +78,8 @@ def read(text: str, name: str) -> Recipe:
     >>> read("FROM debian", "Dockerfile")
     Traceback (most recent call last):
     ...
-    recast_dm.errors.SpecError: a Dockerfile begins with the line 'ARG BASE'
+    recast_dm.errors.SpecError: Dockerfile:1:1: a Dockerfile begins with the line 'ARG BASE'
+      containers/assembler/dockerfile.py lists what the assembler reads
     """
     found = list(instructions(text, name))
     if not found or (found[0].word, found[0].text) != ("ARG", "BASE"):
