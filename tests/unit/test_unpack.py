@@ -1,11 +1,14 @@
 """Layers are laid over each other as in a container, and nothing gets out of the directory."""
 
+import gzip
 import hashlib
 import io
 import os
 import shutil
 import subprocess
 import tarfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from recast_dm import store
 from recast_dm.errors import IntegrityError
 from recast_dm.images.blobs import Layer, blob_path
-from recast_dm.images.unpack import unpack
+from recast_dm.images.unpack import AHEAD, PIECE, unpack
 
 Entry = tuple[str, bytes, str]
 """A name, a type of tarfile, and the content or where it links to."""
@@ -143,7 +146,70 @@ def test_a_layer_that_has_changed_is_refused(tmp_path: Path) -> None:
         unpack(tmp_path, [good], tmp_path / "tree")
 
 
-NAMES = st.sampled_from(["a", "b", "d", "d/a", "d/b", "d/e", "d/e/a"])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b[:40] + b"?" * 9 + b[49:], lambda b: b"x" + b, lambda _: b""]
+)
+def test_a_layer_that_is_no_gzip_all_through_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    good = layer(tmp_path, [file("a", "".join(str(n * n) for n in range(5000)))])
+    packed = damage(gzip.compress(blob_path(tmp_path, good.digest).read_bytes()))
+    blob_path(tmp_path, store.sha256_name(packed)).write_bytes(packed)
+    with pytest.raises(IntegrityError):
+        unpack(tmp_path, [Layer(good.diff_id, store.sha256_name(packed), len(packed))], tmp_path / "tree")
+    assert threading.active_count() == 1
+
+
+def test_a_layer_that_ends_in_the_middle_of_a_file_is_refused(tmp_path: Path) -> None:
+    whole = blob_path(tmp_path, layer(tmp_path, [file("a", "x" * 5000)]).digest).read_bytes()[:2000]
+    digest = store.sha256_name(whole)
+    blob_path(tmp_path, digest).write_bytes(whole)
+    with pytest.raises(IntegrityError):
+        unpack(tmp_path, [Layer(digest, digest, len(whole), "tar")], tmp_path / "tree")
+
+
+def test_a_file_of_many_pieces_is_whole(tmp_path: Path) -> None:
+    sizes = (0, 1, 511, 512, 513, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE * AHEAD)
+    tree = unpacked(
+        tmp_path, [file(str(size), "0123456789abcdef!" * (size // 17) + "y" * (size % 17)) for size in sizes]
+    )
+    for size in sizes:
+        assert (tree / str(size)).read_text() == "0123456789abcdef!" * (size // 17) + "y" * (size % 17)
+
+
+def test_holes_are_where_they_were(tmp_path: Path) -> None:
+    """GNU tar writes what is no hole only."""
+    with (tmp_path / "holes").open("wb") as out:
+        for n in range(4):
+            out.seek(n * 1024**2)
+            out.write(b"data")
+    words = [
+        "tar",
+        "--sparse",
+        "--format=gnu",
+        "--directory",
+        tmp_path,
+        "--create",
+        "--file",
+        tmp_path / "tar",
+        "holes",
+    ]
+    subprocess.run(words, check=True)
+    data = (tmp_path / "tar").read_bytes()
+    assert len(data) < 1024**2
+    digest = store.sha256_name(data)
+    place = blob_path(tmp_path, digest)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(data)
+    unpack(tmp_path, [Layer(digest, digest, len(data), "tar")], tmp_path / "tree")
+    assert (tmp_path / "tree/holes").read_bytes() == (tmp_path / "holes").read_bytes()
+
+
+def test_a_name_means_another_directory_when_a_link_has_gone(tmp_path: Path) -> None:
+    below = [directory("d"), directory("e"), link("l", "d"), file("l/1")]
+    tree = unpacked(tmp_path, [*below, link("l", "e"), file("l/2")], [file("l/3"), directory("l"), file("l/4")])
+    assert seen(tree) == {"d": "/", "d/1": "x", "e": "/", "e/2": "x", "e/3": "x", "l": "/", "l/4": "x"}
+
+
+NAMES = st.sampled_from(["a", "b", "d", "d/a", "d/b", "d/e", "d/e/a", "a/x", "b/x", "a/e/x"])
 ENTRIES = st.one_of(
     st.builds(file, NAMES, st.sampled_from(["1", "2"])),
     st.builds(directory, st.sampled_from(["d", "d/e"])),
