@@ -22,7 +22,8 @@ from recast_dm.model import Image
 
 MOUNT_POINTS = ("/dev", "/inputs", "/proc", "/scratch", "/sys", "/tmp", "/workdir")  # noqa: S108  # the container's
 """Every tree has these directories, so that a container can see it as it is, read-only."""
-
+HOSTS = Path(__file__).with_name("hosts")
+"""A container's /etc/hosts: it is alone with itself. Engines write it too, whatever the image has there."""
 
 ROOTFS = "rootfs"
 """Where they lie below the cache directory."""
@@ -104,6 +105,7 @@ def _make(layout: Path, layers: Sequence[Layer], target: Path) -> None:
         try:
             for name in MOUNT_POINTS:
                 _directory(tree / name.removeprefix("/"))
+            _hosts(tree / "etc")
             _flush(place)
             tree.rename(target)
         except OSError as error:
@@ -117,6 +119,13 @@ def _directory(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         store.remove(path)
         path.mkdir(mode=0o755)
+
+
+def _hosts(etc: Path) -> None:
+    if not etc.is_symlink() and not etc.is_file():
+        etc.mkdir(exist_ok=True)
+        store.remove(etc / "hosts")
+        (etc / "hosts").write_bytes(HOSTS.read_bytes())
 
 
 def _flush(place: Path) -> None:

@@ -19,18 +19,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recast_dm import config
+from recast_dm import config, store
 from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.images import engine
+from recast_dm.images.rootfs import HOSTS
 from recast_dm.model import Image
-from recast_dm.runtimes import About, Job, Limits, Outcome, runner_lives
+from recast_dm.runtimes import About, Job, Limits, Outcome, runner_lives, seccomp
 from recast_dm.runtimes.command_line import CLOSED, LIMITS, RUN_LABEL, RUNNER_LABEL, bind, cidfile, run_words
 from recast_dm.runtimes.marks import end_orphans
 from recast_dm.runtimes.proving import job_of_this_machine
 from recast_dm.runtimes.watching import attached, ended, last_line
-
-HOSTS = Path(__file__).with_name("hosts")
-"""The container's /etc/hosts. Podman would write the names of this machine into it."""
 
 INITS = (
     "/usr/libexec/podman/catatonit",
@@ -69,6 +67,7 @@ class Settings:
     reach: tuple[str, ...] = ("podman",)
     rootless: bool = False
     selinux: bool = False
+    seccomp: Path | None = None
     init: str | None = None
     files: int = 1024
     processes: int = 1024
@@ -89,6 +88,7 @@ def _own(settings: Settings) -> Iterator[str]:
     yield from ("--init", "--init-path", settings.init) if settings.init else ()
     yield from ("--userns", "keep-id") if settings.rootless else ()  # what is written belongs to the caller
     yield from ("--security-opt", "label=disable") if settings.selinux else ()  # else no file of the user can be read
+    yield from ("--security-opt", f"seccomp={settings.seccomp}") if settings.seccomp else ()
     yield from ("--log-driver", "passthrough", "--read-only-tmpfs=false", "--shm-size", "65536k")
     yield from ("--http-proxy=false", "--passwd=false", "--sdnotify", "ignore")
     yield from ("--unsetenv", "container", "--unsetenv", "TERM")
@@ -253,11 +253,22 @@ def _looked() -> Settings:
     return Settings(
         rootless=rootless,
         selinux=Path("/sys/fs/selinux/enforce").exists(),
+        seccomp=_filter(config.Config.from_environment().cache_dir / "podman/seccomp.json"),
         init=next((each for each in INITS if os.access(each, os.X_OK)), None),
         files=_hard(resource.RLIMIT_NOFILE, 1024 * 1024),
         processes=_hard(resource.RLIMIT_NPROC, int(Path("/proc/sys/kernel/pid_max").read_text())),
         limits=_delegated(Path("/sys/fs/cgroup"), os.geteuid()) if rootless else LIMITS,
     )
+
+
+def _filter(place: Path) -> Path | None:
+    """Writes the filter of system calls where podman can read it; None where podman's own is not found."""
+    try:
+        own = json.loads(next(each for each in seccomp.PROFILES if each.is_file()).read_text())
+        store.write_atomic(place, store.canonical(seccomp.closed(own)))
+    except (StopIteration, OSError, ValueError, LookupError, TypeError):
+        return None
+    return place
 
 
 def _hard(limit: int, most: int) -> int:

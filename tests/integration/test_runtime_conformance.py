@@ -1,18 +1,22 @@
 """One class that every runtime passes: real ones start containers, the fake acts on the host."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from recast_dm.config import container_user
+from recast_dm.images import engine
 from recast_dm.model import Image
 from recast_dm.runtimes import Job, Limits, Outcome, Runtime, _space, runner_id
-from recast_dm.runtimes.docker import RUN_LABEL, Docker
+from recast_dm.runtimes.command_line import RUN_LABEL
 from recast_dm.runtimes.fake import FakeRuntime
 
 IMAGE = "recast-dm/toy:1.0"
@@ -164,17 +168,65 @@ class TestContainer:
         outcome = start("kill -TERM $$")
         assert (outcome.exit_code, outcome.reason) == (143, "")
 
+    @pytest.mark.parametrize(("program", "code"), [("no-such-program", 127), ("/etc/passwd", 126)])
+    def test_what_is_no_program_ends_as_in_a_shell(self, start: Start, tmp_path: Path, program: str, code: int) -> None:
+        assert start("", argv=(program,)).exit_code == code
+        assert program in (tmp_path / "log").read_text()
+
     def test_what_it_writes_belongs_to_its_user(self, start: Start, tmp_path: Path) -> None:
         start("mkdir /workdir/d; touch /workdir/d/f")
         status = (tmp_path / "work" / "d" / "f").stat()
         assert (status.st_uid, status.st_gid) == container_user()
 
     def test_directories_that_only_the_caller_enters_are_reached(self, start: Start, tmp_path: Path) -> None:
-        given = tmp_path / "given"
-        given.mkdir()
+        """Whatever they are called; the sandbox's images lie below one too."""
+        private = tmp_path / "private"
+        work, given = private / 'Zürich: it\'s a, = "work" ⊕', private / "eingabe, mit: \n Zeile"
+        for place in (work, given):
+            place.mkdir(parents=True)
+        os.chown(work, *container_user())
         (given / "x").write_text("x")
-        tmp_path.chmod(0o700)
-        assert start("cat /inputs/0/x > /workdir/y", inputs=(given,)).exit_code == 0
+        private.chmod(0o700)
+        assert start("cat /inputs/0/x > /workdir/y", workdir=work, inputs=(given,)).exit_code == 0
+        assert (work / "y").read_text() == "x"
+
+    def test_programs_may_open_their_output_by_name(self, start: Start, tmp_path: Path) -> None:
+        assert start("echo out > /dev/stdout; echo err | tee /dev/stderr > /dev/null").exit_code == 0
+        assert (tmp_path / "log").read_text() == "out\nerr\n"
+
+    def test_this_machine_is_localhost_in_it(self, start: Start) -> None:
+        """Alone with itself: a program may talk to its own parts."""
+        script = "import socket as s; l = s.create_server(('localhost', 0)); s.create_connection(l.getsockname())"
+        assert start(f'python3 -c "{script}"').exit_code == 0
+
+    def test_a_gigabyte_of_output_does_not_grow_our_memory(self, start: Start, tmp_path: Path) -> None:
+        import resource
+
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start("yes 0123456789012345678901234567890123456789 | head -c 500000000; head -c 500000000 /dev/zero")
+        assert (tmp_path / "log").stat().st_size == 1_000_000_000
+        (tmp_path / "log").unlink()
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+    def test_nothing_is_left_of_a_runner_that_was_killed(self, start: Start, runtime: Runtime, tmp_path: Path) -> None:
+        seconds = f"31536{os.getpid():07}"  # nothing else on this machine sleeps as long
+        read, write = os.pipe()
+        if (runner := os.fork()) == 0:
+            try:
+                up = partial(os.write, write, b"up")
+                start(f"echo up; sleep {seconds}", line=lambda _: up(), run="killed", runner=runner_id())
+            finally:
+                os._exit(1)
+        os.close(write)
+        try:
+            assert os.read(read, 2) == b"up"
+            assert eventually(lambda: bool(sleeping(seconds)))
+        finally:
+            os.close(read)
+            os.kill(runner, signal.SIGKILL)
+            os.waitpid(runner, 0)
+        runtime.sweep("another-run")
+        assert eventually(lambda: not sleeping(seconds))
 
     def test_scratch_and_files_lie_where_they_are_asked_for(self, start: Start, tmp_path: Path) -> None:
         scratch, file = tmp_path / "scratch", tmp_path / "file"
@@ -203,36 +255,46 @@ class TestContainer:
         assert results[0].exit_code != 0
 
 
-class TestDocker:
-    """What only docker's containers can show."""
+def eventually(true: Callable[[], bool]) -> bool:
+    """Whether something is so within some seconds."""
+    ended = time.monotonic() + 20
+    while not true() and time.monotonic() < ended:
+        time.sleep(0.1)
+    return true()
 
-    @pytest.fixture
-    def runtime(self, docker: Docker) -> Runtime:
-        return docker
 
-    def test_no_container_is_left_behind(self, start: Start, docker: Docker) -> None:
+def sleeping(seconds: str) -> list[str]:
+    """The processes of this machine, in containers and out of them, that sleep for so long."""
+    lines = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(place.read_bytes())
+    return [line.decode() for line in lines if line == f"sleep\0{seconds}\0".encode()]
+
+
+class TestEngine:
+    """What only the containers of an engine can show: they are held by cgroups, and outlive who started them."""
+
+    @pytest.fixture(params=["docker", "podman"])
+    def runtime(self, request: pytest.FixtureRequest) -> Runtime:
+        found: Runtime = request.getfixturevalue(request.param)
+        return found
+
+    def test_no_container_is_left_behind(self, start: Start, runtime: Runtime, tmp_path: Path) -> None:
         start("exit 0")
         start("exit 1")
-        assert not docker._engine().containers.list(all=True, filters={"label": f"{RUN_LABEL}=test-{os.getpid()}"})
+        start("sleep 300", timeout=0.5)
+        assert not listed(runtime, f"{RUN_LABEL}=test-{os.getpid()}")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.cid", "work"]
 
-    def test_a_container_that_needs_too_much_memory_is_ended_and_says_so(self, start: Start) -> None:
+    def test_a_container_that_needs_too_much_memory_is_ended_and_says_so(self, start: Start, runtime: Runtime) -> None:
+        if "pids, memory and cpu limits" not in runtime.about().isolation:
+            pytest.skip("not run: no cgroup limits memory here")
         outcome = start("python3 -c 'x = bytearray(10**9)'", limits=Limits(memory=64 * 1024**2))
         assert outcome.exit_code != 0
         assert outcome.reason == "out of memory"
 
-    def test_sweeping_ends_what_runs(self, start: Start, docker: Docker) -> None:
-        began = threading.Event()
-        results: list[Outcome] = []
-        thread = threading.Thread(
-            target=lambda: results.append(start("echo up; sleep 300", line=lambda _: began.set(), run="sweep-me"))
-        )
-        thread.start()
-        assert began.wait(30)
-        assert docker.sweep("sweep-me") == 1
-        thread.join(30)
-        assert results[0].exit_code != 0
-
-    def test_containers_of_a_dead_runner_are_swept_by_the_next(self, start: Start, docker: Docker) -> None:
+    def test_containers_of_a_dead_runner_are_swept_by_the_next(self, start: Start, runtime: Runtime) -> None:
         began = threading.Event()
         thread = threading.Thread(
             target=lambda: start(
@@ -241,82 +303,11 @@ class TestDocker:
         )
         thread.start()
         assert began.wait(30)
-        assert docker.sweep("another-run") == 1
+        assert runtime.sweep("another-run") == 1
         thread.join(30)
 
-    def test_the_log_does_not_grow_our_memory(self, start: Start, tmp_path: Path) -> None:
-        import resource
 
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        start("yes 0123456789012345678901234567890123456789 | head -c 50000000; head -c 50000000 /dev/zero")
-        assert (tmp_path / "log").stat().st_size == 100_000_000
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
-
-
-PROBES = {
-    "the network": "python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 53), 3)'",
-    "a network interface": "test $(ls /sys/class/net | grep -vc '^lo$') -gt 0",
-    "being root": "test $(id -u) = 0",
-    "being in root's group": "id -G | tr ' ' '\\n' | grep -qx 0",
-    "a capability": "grep -q 'CapEff:.*[1-9a-f]' /proc/self/status",
-    "a capability to gain": "grep -q 'CapBnd:.*[1-9a-f]' /proc/self/status",
-    "new privileges": "grep -q 'NoNewPrivs:.*0' /proc/self/status",
-    "writing to the image": "touch /usr/x || touch /etc/x || touch /x",
-    "writing to an input": "touch /inputs/0/x || echo y > /inputs/0/f",
-    "removing an input": "rm /inputs/0/f",
-    "the host's shadow file": "cat /etc/shadow",
-    "the host's processes": "test $(ls /proc | grep -c '^[0-9]') -gt 20",
-    "the docker socket": "ls /var/run/docker.sock /run/docker.sock",
-    "making a device": "mknod /tmp/d b 8 0",
-    "mounting": "mount -t tmpfs none /tmp",
-    "the host's environment": "env | grep -q RECAST_DM_PROBE_SECRET",
-    "more processes than allowed": (
-        "python3 -c 'import os\nfor _ in range(600): os.fork() or os._exit(os.system(\"sleep 5\"))'"
-    ),
-}
-
-
-@pytest.mark.parametrize("probe", PROBES)
-def test_a_container_is_closed(probe: str, container: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each probe tries something that a step has no business doing; none succeeds."""
-    monkeypatch.setenv("RECAST_DM_PROBE_SECRET", "hunter2")
-    work, given = tmp_path / "work", tmp_path / "input"
-    work.mkdir()
-    os.chown(work, *container_user())
-    given.mkdir()
-    given.chmod(0o777)
-    (given / "f").write_text("kept")
-    (given / "f").chmod(0o666)
-    job = Job(
-        name=f"recast-dm-probe-{os.getpid()}-{list(PROBES).index(probe)}",
-        run="probe",
-        runner=runner_id(),
-        image=container.image(IMAGE),
-        argv=("sh", "-c", PROBES[probe]),
-        workdir=work,
-        inputs=(given,),
-        user=container_user(),
-        log=tmp_path / "log",
-    )
-    outcome = container.run(job, lambda _: None)
-    assert outcome.exit_code != 0, (tmp_path / "log").read_text()
-    assert (given / "f").read_text() == "kept"
-
-
-def test_a_probe_can_succeed(container: Runtime, tmp_path: Path) -> None:
-    """The probes above fail for what they try, not because nothing runs in that image."""
-    work = tmp_path / "work"
-    work.mkdir()
-    os.chown(work, *container_user())
-    job = Job(
-        name=f"recast-dm-probe-{os.getpid()}-good",
-        run="probe",
-        runner=runner_id(),
-        image=container.image(IMAGE),
-        argv=("sh", "-c", "touch /workdir/x /tmp/y && test $(id -u) != 0 && python3 -c 'import socket'"),
-        workdir=work,
-        inputs=(),
-        user=container_user(),
-        log=tmp_path / "log",
-    )
-    assert container.run(job, lambda _: None).exit_code == 0
+def listed(runtime: Runtime, label: str) -> list[str]:
+    """The containers of an engine with a label."""
+    words = (*engine.command(runtime.about().name), "ps", "--all", "--quiet", "--filter", f"label={label}")
+    return subprocess.run(words, capture_output=True, check=True, text=True).stdout.split()

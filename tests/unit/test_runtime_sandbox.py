@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from recast_dm.images import fake
+from recast_dm.images.rootfs import MOUNT_POINTS
 from recast_dm.runtimes import Job, Limits
 from recast_dm.runtimes.sandbox import bubblewrap, inside, unprivileged, unshared
 
@@ -42,21 +44,35 @@ def tree_of(tmp_path: Path) -> Path:
 def files_of(tree: Path) -> str:
     return (
         f"--symlink usr/bin /bin --dir /etc --ro-bind {tree}/etc/passwd /etc/passwd --ro-bind {tree}/usr /usr "
-        "--perms 1777 --size 9 --tmpfs /tmp --proc /proc --dev /dev --bind /w d /workdir --ro-bind /i /inputs/0 "
-        "--ro-bind /f /etc/of/it --remount-ro /"
+        "--tmpfs /inputs --perms 1777 --size 9 --tmpfs /tmp --proc /proc --dev /dev --bind /w d /workdir "
+        "--ro-bind /i /inputs/0 --ro-bind /f /etc/of/it --remount-ro /inputs --remount-ro /"
     )
 
 
 def test_a_job_is_closed_by_default(tmp_path: Path) -> None:
     tree, each = tree_of(tmp_path), job(tmp_path)
-    words = " ".join(bubblewrap.argv(each, tree, inside.mounts(each, tree), 3, running=3))
+    words = " ".join(bubblewrap.argv(each, tree, inside.mounts(each, tree), 3, block=4))
     before, _, rest = words.partition(" --clearenv ")
     assert before == (
-        "prlimit --nproc=10 --data=5 --core=0 -- bwrap --unshare-user --unshare-pid --unshare-net --unshare-ipc "
-        "--unshare-uts --unshare-cgroup-try --disable-userns --die-with-parent --cap-drop ALL --uid 1000 --gid 100 "
+        "bwrap --block-fd 4 --unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts "
+        "--unshare-cgroup-try --disable-userns --die-with-parent --cap-drop ALL --uid 1000 --gid 100 "
         "--json-status-fd 3"
     )
     assert rest[rest.index("--symlink") :] == f"{files_of(tree)} --chdir /workdir -- sh -c true"
+
+
+def test_a_tree_with_all_mount_points_is_shown_at_once(tmp_path: Path) -> None:
+    tree = tree_of(tmp_path)
+    for name in MOUNT_POINTS:
+        (tree / name.removeprefix("/")).mkdir(exist_ok=True)
+    each = replace(job(tmp_path), files=())
+    assert inside.files(each, tree, inside.mounts(each, tree))[:5] == (
+        "--ro-bind",
+        str(tree),
+        "/",
+        "--tmpfs",
+        "/inputs",
+    )
 
 
 def test_root_needs_no_user_namespace_for_unshare_and_others_do() -> None:

@@ -112,11 +112,18 @@ class Sandbox:
 
 
 def _outcome(job: Job, code: int, told: Mapping[str, Any], late: bool) -> Outcome:
-    """How a container ended, by what was told of it when it began."""
-    if "child-pid" not in told and not late and code != KILLED:
-        raise ToolMissing(f"the sandbox could not start a container: {last_line(job)}")
+    """How a container ended, by what was told of it: only one that was made has an exit code."""
+    if "exit-code" not in told and not late and code != KILLED:
+        code = _unstarted(last_line(job))
     reason: Reason = "timeout" if late else "killed" if code == KILLED else ""
     return Outcome(code, f"pid {told.get('child-pid', 0)}", reason)
+
+
+def _unstarted(said: str) -> int:
+    """The exit code of a command that is none, as a shell gives it. Raises ToolMissing where no container was made."""
+    if not said.startswith("bwrap: execvp "):
+        raise ToolMissing(f"the sandbox could not start a container: {said}")
+    return 127 if said.endswith("No such file or directory") else 126
 
 
 __all__ = ["ISOLATION", "Sandbox"]

@@ -8,12 +8,22 @@ from recast_dm.runtimes import Job
 from recast_dm.runtimes.sandbox import inside
 
 
-def argv(job: Job, tree: Path, seen: tuple[Path, ...], status: int, running: int) -> tuple[str, ...]:
-    """`bwrap` for a job: closed by default. `seen` are its mounts, by the names that they have when it starts."""
+def argv(job: Job, tree: Path, seen: tuple[Path, ...], status: int, block: int) -> tuple[str, ...]:
+    """`bwrap` for a job: closed by default. `seen` are its mounts, by the names that they have when it starts.
+
+    Its command is started when the other end of `block` is closed.
+    """
     uid, gid = job.user
-    rlimits = (f"--{name.lower()}={most}" for name, most in inside.limits(job, running).items())
-    words = ["prlimit", *rlimits, "--"]
-    words += ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    words = [
+        "bwrap",
+        "--block-fd",
+        str(block),
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+    ]
     words += ["--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--cap-drop", "ALL"]
     words += ["--uid", str(uid), "--gid", str(gid), "--json-status-fd", str(status), "--clearenv"]
     for key, value in inside.environment(job).items():

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from recast_dm.images.rootfs import MOUNT_POINTS
 from recast_dm.runtimes import Job
 from recast_dm.runtimes.command_line import BASE_ENV
 
-OURS = ("/dev", "/inputs", "/proc", "/scratch", "/sys", "/tmp", "/workdir")  # noqa: S108  # the container's
-"""What a container has of us and never of its image. /sys is left out: it shows the host's network."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -28,7 +27,9 @@ def files(job: Job, tree: Path, seen: tuple[Path, ...]) -> tuple[str, ...]:
     """The container's files. `seen` are the `mounts`, by the names that they have when it starts."""
     places = iter(map(str, seen))
     root = Path(next(places))
-    words = covered(tree, root, [PurePosixPath(target) for _, target in job.files])
+    words = _shown(tree, root, [PurePosixPath(target) for _, target in job.files])
+    if job.inputs:
+        words += ["--tmpfs", "/inputs"]
     words += ["--perms", "1777", "--size", str(job.limits.tmp), "--tmpfs", "/tmp"]  # noqa: S108
     words += ["--proc", "/proc", "--dev", "/dev", "--bind", next(places), "/workdir"]
     for n, _ in enumerate(job.inputs):
@@ -37,6 +38,8 @@ def files(job: Job, tree: Path, seen: tuple[Path, ...]) -> tuple[str, ...]:
         words += ["--bind", next(places), "/scratch"]
     for _, target in job.files:
         words += ["--ro-bind", next(places), target]
+    if job.inputs:
+        words += ["--remount-ro", "/inputs"]
     return (*words, "--remount-ro", "/")
 
 
@@ -60,6 +63,14 @@ def _own(job: Job) -> Mapping[str, Any]:
     return (job.image.config if job.image is not None else None) or {}
 
 
+def _shown(tree: Path, root: Path, targets: list[PurePosixPath]) -> list[str]:
+    """An image's files read-only: at once where it has all places that something is mounted at, else one by one."""
+    places = [tree / each.removeprefix("/") for each in MOUNT_POINTS]
+    if not targets and all(each.is_dir() and not each.is_symlink() for each in places):
+        return ["--ro-bind", str(root), "/"]
+    return covered(tree, root, targets)
+
+
 def covered(tree: Path, root: Path, targets: Iterable[PurePosixPath]) -> list[str]:
     """Shows an image's files read-only, and lets places that it lacks be made in it without touching it."""
     return list(_covered(tree, root, PurePosixPath("/"), [*targets]))
@@ -70,7 +81,7 @@ def _covered(tree: Path, root: Path, at: PurePosixPath, targets: list[PurePosixP
     for entry in sorted(os.scandir(tree / inside), key=lambda each: each.name):
         path = at / entry.name
         below = [each for each in targets if path in each.parents and not (tree / each.relative_to("/")).exists()]
-        if str(path) in OURS:
+        if str(path) in MOUNT_POINTS:
             continue
         if entry.is_symlink():
             yield from ("--symlink", str(Path(entry.path).readlink()), str(path))

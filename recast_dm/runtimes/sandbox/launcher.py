@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Iterator, Mapping
@@ -44,8 +45,9 @@ def main(request: Mapping[str, Any]) -> int:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
         os.chdir(request["cwd"])
         _execute(request["argv"], request["env"], request["status"])
-    os.close(request["status"])
-    return _wait(child)
+    code = _wait(child)
+    _tell(request["status"], {"exit-code": code})
+    return code
 
 
 def _files(root: str, words: Iterator[str]) -> None:
@@ -62,10 +64,10 @@ def _files(root: str, words: Iterator[str]) -> None:
             target = next(words)
             os.symlink(target, root + next(words))
         else:
-            _mount(word, root, root + next(words), f"mode={mode}{size}")
+            _mount(word, root + next(words), f"mode={mode}{size}")
 
 
-def _mount(word: str, root: str, place: str, options: str) -> None:
+def _mount(word: str, place: str, options: str) -> None:
     if word == "--dir":
         _directory(place)
     elif word == "--tmpfs":
@@ -75,7 +77,7 @@ def _mount(word: str, root: str, place: str, options: str) -> None:
     elif word == "--dev":
         _devices(_directory(place))
     elif word == "--remount-ro":
-        kernel.mount("none", root, None, kernel.REMOUNT | kernel.BIND | PLAIN | kernel.READ_ONLY)
+        kernel.mount("none", place, None, kernel.REMOUNT | kernel.BIND | PLAIN | kernel.READ_ONLY)
     else:
         raise ValueError(f"the word {word!r} is not known")
 
@@ -120,6 +122,7 @@ def _become(uid: int, gid: int, *, privileged: bool) -> None:
     Who is root of the machine becomes that user outside of it too.
     """
     if privileged:
+        _own_streams(uid, gid)
         kernel.limit_capabilities()
         kernel.become(uid, gid)
         kernel.own_proc()
@@ -133,6 +136,13 @@ def _become(uid: int, gid: int, *, privileged: bool) -> None:
     kernel.renounce()
 
 
+def _own_streams(uid: int, gid: int) -> None:
+    """Gives away the pipes that the command reads and writes: it may open them anew, by name."""
+    for descriptor in (0, 1, 2):
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.fchown(descriptor, uid, gid)
+
+
 def _write(path: str, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY)
     try:
@@ -142,14 +152,20 @@ def _write(path: str, text: str) -> None:
 
 
 def _execute(argv: list[str], env: Mapping[str, str], status: int) -> None:
-    """The command takes this process's place; that it was started is told first."""
-    os.write(status, json.dumps({"child-pid": os.getpid()}).encode())
-    os.close(status)
+    """The command takes this process's place; what is none ends as in a shell."""
+    os.set_inheritable(status, False)
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and no business of the command
+        signal.signal(ignored, signal.SIG_DFL)
+    _tell(status, {"child-pid": os.getpid()})
     try:
         os.execvpe(argv[0], argv, env)  # noqa: S606  # no shell is wanted
     except OSError as error:
         _say(f"{argv[0]}: {error.strerror}")
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _tell(status: int, what: Mapping[str, Any]) -> None:
+    os.write(status, json.dumps(what).encode() + b"\n")
 
 
 def _say(text: str) -> None:

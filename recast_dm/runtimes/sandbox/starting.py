@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import resource
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from recast_dm import config
 from recast_dm.errors import ToolMissing
@@ -17,6 +20,9 @@ from recast_dm.runtimes.marks import marks
 from recast_dm.runtimes.sandbox import bubblewrap, inside, unprivileged, unshared
 
 PROGRAMS = {"bubblewrap": "bwrap", "unshare": "unshare"}
+
+COUNTED_APART = (5, 14)
+"""The Linux that counts the tasks of a user in each user namespace apart."""
 
 
 class Start:
@@ -30,13 +36,11 @@ class Start:
     def __enter__(self) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as undo:
             undo.push(self._open)
-            read, status = os.pipe()
-            self._open.callback(os.close, read)
-            self._open.callback(self._read, read)
-            try:
-                process = self._open.enter_context(self._started(status))
-            finally:
-                os.close(status)
+            read, write = os.pipe()
+            status = self._open.enter_context(os.fdopen(read, "rb"))
+            self._open.callback(self._read, status)
+            with os.fdopen(write, "wb") as told:
+                process = self._open.enter_context(self._started(told, status))
             undo.pop_all()
         return process
 
@@ -48,23 +52,48 @@ class Start:
         documents = [json.loads(each) for each in self._said.splitlines() if each.strip()]
         return {key: value for document in documents for key, value in document.items()}
 
-    def _read(self, descriptor: int) -> None:
-        with open(descriptor, "rb", closefd=False) as status:
-            self._said = status.read(64 * 1024)
+    def _read(self, status: IO[bytes]) -> None:
+        self._said += status.read(64 * 1024)
 
-    def _started(self, status: int) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    def _started(
+        self, told: IO[bytes], status: IO[bytes]
+    ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         job, tree, privileged = self._job, self._tree, os.geteuid() == 0
-        running = tasks_of(job.user[0])
         if self._starter == "unshare":
-            request = unshared.written(unshared.request(job, tree, status, running, privileged=privileged))
+            asked = unshared.request(job, tree, told.fileno(), tasks_of(job.user[0]), privileged=privileged)
+            request = unshared.written(asked)
             self._open.callback(os.close, request)
-            return self._process(unshared.argv(request, privileged=privileged), (status, request))
+            return self._process(unshared.argv(request, privileged=privileged), (told.fileno(), request))
         shown = inside.mounts(job, tree)
         places = tuple(unprivileged.seen(n) for n, _ in enumerate(shown)) if privileged else shown
-        words = bubblewrap.argv(job, tree, places, status, running)
-        if privileged:
-            return unprivileged.Started(job.user, shown, lambda: self._process(words, (status,)))
-        return self._process(words, (status,))
+        blocked, going = os.pipe()
+        block, go = self._open.enter_context(os.fdopen(blocked, "rb")), self._open.enter_context(os.fdopen(going, "wb"))
+        words = bubblewrap.argv(job, tree, places, told.fileno(), block.fileno())
+        start = partial(self._limited, words, (told, block, go), status)
+        return unprivileged.Started(job.user, shown, start) if privileged else start()
+
+    def _limited(
+        self, words: tuple[str, ...], ends: tuple[IO[bytes], IO[bytes], IO[bytes]], status: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """Bubblewrap, whose command waits until it has its limits: within its namespace they count nothing else.
+
+        Before Linux 5.14 they count all that its user runs.
+        """
+        told, block, go = ends
+        process = self._process(words, (told.fileno(), block.fileno()))
+        try:
+            told.close()
+            self._said = status.readline()
+            running = 0 if _kernel() >= COUNTED_APART else tasks_of(self._job.user[0])
+            for name, most in inside.limits(self._job, running).items() if self._said else ():
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(self.told()["child-pid"], getattr(resource, f"RLIMIT_{name}"), (most, most))
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            go.close()
+        return process
 
     def _process(self, words: tuple[str, ...], kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -103,6 +132,11 @@ def tried(starter: str) -> str:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise ToolMissing(f"{starter} cannot start a container: {lines[-1][:300] if lines else 'no message'}")
     return version.stdout.split()[-1]
+
+
+def _kernel() -> tuple[int, ...]:
+    """The version of Linux that runs here."""
+    return tuple(int(word) for word in re.findall(r"\d+", os.uname().release)[:2])
 
 
 def tasks_of(uid: int) -> int:
