@@ -19,9 +19,14 @@ from recast_dm.errors import SpecError
 from recast_dm.model import Command, DockerEnvironment, Field, Path, Script, Step, StepId, Template, Value
 
 WORKDIR = "/workdir"
+_SHOW = (
+    'if [ -e "$1" ] || [ -L "$1" ]; then ln -s "$@" . 2>/dev/null; '
+    'if [ $? -gt 1 ]; then for RDM_F in "$@"; do ln -s "$RDM_F" . 2>/dev/null; done; fi; fi'
+)
+"""One program links everything; where the words are too many for it, each gets one of its own."""
 IN_SCRATCH = (
-    'RDM_D=${PWD%/}; cd /scratch 2>/dev/null && for RDM_F in "$RDM_D"/* "$RDM_D"/.[!.]*; do '
-    'if [ -e "$RDM_F" ]; then ln -s "$RDM_F" . 2>/dev/null; fi; done; unset RDM_D RDM_F OLDPWD; exec "$@"'
+    "RDM_D=${PWD%/}; cd /scratch 2>/dev/null && "
+    f'(set -- "$RDM_D"/*; {_SHOW}; set -- "$RDM_D"/.[!.]*; {_SHOW}); unset RDM_D OLDPWD; exec "$@"'
 )
 """Goes from the image's own directory, which cannot be written to, into a scratch directory that shows all of it."""
 INPUTS = "/inputs"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path as HostPath
@@ -183,6 +185,31 @@ class TestInScratch:
         self.run(start, scratch, "sh", "-c", "echo new > made")
         assert (scratch / "made").read_text() == "new\n"
         assert not (start / "made").exists()
+
+    def test_one_program_is_started_for_all_files(self, start, tmp_path, monkeypatch):
+        """A container's root has some twenty: a program for each would take longer than the container."""
+        scratch, programs = tmp_path / "scratch", tmp_path / "programs"
+        for place in (scratch, programs):
+            place.mkdir()
+        for n in range(20):
+            (start / f"file {n}").touch()
+        (programs / "ln").write_text(f'#!/bin/sh\necho started >> {programs}/log\nexec {shutil.which("ln")} "$@"\n')
+        (programs / "ln").chmod(0o755)
+        monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+        self.run(start, scratch, "true")
+        assert {path.name for path in scratch.iterdir()} == {path.name for path in start.iterdir()}
+        assert (programs / "log").read_text() == "started\n" * 2  # the hidden ones have their own
+
+    def test_more_files_than_a_command_line_holds(self, tmp_path):
+        start, scratch = tmp_path / "start", tmp_path / "scratch"
+        for place in (start, scratch):
+            place.mkdir()
+        names = {f"{n:03}".ljust(240, "x") for n in range(500)}
+        for name in names:
+            (start / name).touch()
+        program = command.IN_SCRATCH.replace("/scratch", str(scratch))
+        subprocess.run(("sh", "-c", f"ulimit -s 256; {program}", "sh", "true"), cwd=start, check=True)
+        assert {path.name for path in scratch.iterdir()} == names
 
     def test_an_empty_directory(self, tmp_path):
         for name in ("start", "scratch"):
