@@ -32,10 +32,25 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 
 def bind(source: str, target: str, *, read_only: bool) -> None:
-    """Shows a file or a directory at a second place; setuid and devices mean nothing there."""
-    mount(source, target, None, BIND)
-    kept = os.statvfs(target).f_flag & (READ_ONLY | NO_PROGRAMS)  # a user namespace may not lift what was set before
-    mount("none", target, None, BIND | REMOUNT | NO_SETUID | NO_DEVICES | kept | (READ_ONLY if read_only else 0))
+    """Shows a file or a directory at a second place, with what is mounted in it; setuid and devices mean nothing."""
+    mount(source, target, None, BIND | RECURSIVE)
+    own = os.path.realpath(target)
+    for place in _mounted(own):
+        try:
+            kept = os.statvfs(place).f_flag & (READ_ONLY | NO_PROGRAMS)  # what a user namespace may not lift
+            flags = NO_SETUID | NO_DEVICES | kept | (READ_ONLY if read_only else 0)
+            mount("none", place, None, BIND | REMOUNT | flags)
+        except (PermissionError, FileNotFoundError):  # another mount may hide it
+            if place == own:
+                raise  # else what cannot be reached here cannot be reached there
+
+
+def _mounted(place: str) -> list[str]:
+    """What is mounted at a place and below it: of two at one place, the one that is seen."""
+    with open("/proc/self/mountinfo", "rb") as lines:  # noqa: PTH123  # as above
+        fields = [line.split()[4] for line in lines.read().splitlines()]
+    found = [os.fsdecode(field.decode("unicode_escape").encode("latin-1")) for field in fields]
+    return sorted({each for each in found if each == place or each.startswith(f"{place}/")})
 
 
 def pivot(root: str) -> None:

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from recast_dm import config
 from recast_dm.errors import ToolMissing
 from recast_dm.runtimes import Job
 from recast_dm.runtimes.marks import marks
+from recast_dm.runtimes.proving import job_of_this_machine
 from recast_dm.runtimes.sandbox import bubblewrap, inside, unprivileged, unshared
 
 PROGRAMS = {"bubblewrap": "bwrap", "unshare": "unshare"}
@@ -115,14 +115,9 @@ def tried(starter: str) -> str:
     Raises ToolMissing where it is not there, or cannot.
     """
     program = PROGRAMS[starter]
-    job = Job(
-        name="try", run="", runner="", image=None, argv=("true",), workdir=Path("/"), inputs=(),
-        user=config.container_user(), log=Path(os.devnull),
-    )  # fmt: skip
     try:
         version = subprocess.run([program, "--version"], capture_output=True, check=True, timeout=20, text=True)
-        start = Start(starter, job, Path("/"))
-        with start as process:
+        with job_of_this_machine(("true",)) as (job, root), Start(starter, job, root) as process:
             said, _ = process.communicate(timeout=20)
     except FileNotFoundError as error:
         raise ToolMissing(f"the command `{error.filename}` is not installed") from None

@@ -75,4 +75,4 @@ def _show(shown: Sequence[Path]) -> None:
             place.mkdir()
         else:
             place.touch()
-        kernel.mount(os.fspath(path), os.fspath(place), None, kernel.BIND)
+        kernel.mount(os.fspath(path), os.fspath(place), None, kernel.BIND | kernel.RECURSIVE)
