@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -68,7 +68,8 @@ class Workshop:
         found = self._base_of_layout() or self._base_of_runtime()
         if found is None:
             found = base.made(self.shared, self.temporary, self.logs)
-        if found.image.reference not in self.known():
+        kept = self.known().get(base.REFERENCE)
+        if kept is None or kept.image.image_id != found.image.image_id:
             self._keep(found)
         return found
 
@@ -77,7 +78,8 @@ class Workshop:
         if there is None or not base.is_made_by(labels(there), base.recipe()):
             return None
         try:
-            return FromLayout(self.layout).take([base.REFERENCE], self.shared)[base.REFERENCE]
+            found = FromLayout(self.layout).take([base.REFERENCE], self.shared)[base.REFERENCE]
+            return replace(found, original=None)
         except RecastError as error:
             say(f"{base.REFERENCE} is made anew: {error.message}")
             return None
@@ -135,8 +137,7 @@ class Workshop:
             say(f"{reference} is up to date")
         elif known is not None:
             say(f"{reference}: loading into {self.place.store.name}")
-            taken = FromLayout(self.layout).take([reference], self.shared)[reference]
-            self.place.give(taken, [reference])
+            self.place.give(FromLayout(self.layout).take([reference], self.shared)[reference], [reference])
         else:
             say(f"{reference}: assembling")
             made = self.assembled(reference, place, recipe, wanted)

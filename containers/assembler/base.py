@@ -38,11 +38,12 @@ ARGUMENTS = (
     SUITE,
 )
 """No documentation, translations, caches or logs; copyright files stay."""
+ENV = ("LANG=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 
 
 def recipe() -> str:
     """What the base is made of, as a digest."""
-    return store.digest([ARGUMENTS, EPOCH, platforms.here()])
+    return store.digest([ARGUMENTS, ENV, EPOCH, platforms.here()])
 
 
 def is_made_by(labels: Mapping[str, Any], wanted: str) -> bool:
@@ -79,7 +80,7 @@ def _bootstrapped(shared: Blobs, temporary: Path, log: Path) -> Stored:
         raise ToolMissing(f"mmdebstrap could not make the base image: {last_words(log)}")
     layer = shared.add_layer(lambda: tar.open("rb"))
     tar.unlink()
-    return stored(shared, [layer], {"Env": ["LANG=C.UTF-8"], "Cmd": ["python3"], "Labels": {LABEL: recipe()}})
+    return stored(shared, [layer], {"Env": [*ENV], "Cmd": ["python3"], "Labels": {LABEL: recipe()}})
 
 
 def _install_mmdebstrap(log: Path) -> None:
