@@ -1,4 +1,8 @@
-"""What tests with real containers share. Under CI=true an engine that is missing is a failure, never a skip."""
+"""What tests with real containers share. Under CI=true an engine that is missing is a failure, never a skip.
+
+Unless the environment says that there is no docker here: with RECAST_DM_RUNTIME=sandbox (as `make test` has it then) or
+RECAST_DM_TEST_ENGINES=sandbox, tests that need docker are skipped, and the others take the assembled images.
+"""
 
 import os
 import shutil
@@ -13,7 +17,8 @@ from preserving import capture
 from recast_dm.errors import ToolMissing
 from recast_dm.images import engine
 from recast_dm.images.blobs import Blobs
-from recast_dm.images.sources import FromEngine
+from recast_dm.images.sources import FromEngine, FromLayout
+from recast_dm.images.stores import UnpackedStore
 from recast_dm.model import Image
 from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.docker import Docker
@@ -22,6 +27,8 @@ from recast_dm.runtimes.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 TOY_IMAGE = "recast-dm/toy:1.0"
+IMAGES = ROOT / "build/images"
+NO_DOCKER = "sandbox" in (os.environ.get("RECAST_DM_RUNTIME"), os.environ.get("RECAST_DM_TEST_ENGINES"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def docker() -> Docker:
     """The engine of this machine."""
+    if NO_DOCKER:
+        pytest.skip("not run: no docker here")
     engine = Docker()
     try:
         engine.about()
@@ -46,7 +55,7 @@ def docker() -> Docker:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """The sandbox, with a store of images of its own; they come from docker."""
+    """The sandbox, with a store of images of its own; they come from docker, or without it from the assembler."""
     runtime = Sandbox(tmp_path_factory.mktemp("sandbox"))
     try:
         runtime.about()
@@ -54,6 +63,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no sandbox, and CI=true: {error}")
         pytest.skip(f"not run: {error.message}")
+    if NO_DOCKER:
+        shared = Blobs(tmp_path_factory.mktemp("for the sandbox"))
+        taken = FromLayout(IMAGES).take([TOY_IMAGE], shared)
+        UnpackedStore(runtime.images).give(shared.root, list(taken.values()), [[TOY_IMAGE]])
     return runtime
 
 
@@ -83,8 +96,9 @@ def podman(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Podman:
 
 
 @pytest.fixture(scope="session")
-def toy_image(docker: Runtime) -> Image:
-    image = docker.image(TOY_IMAGE)
+def toy_image(request: pytest.FixtureRequest) -> Image:
+    runtime: Runtime = request.getfixturevalue("sandbox" if NO_DOCKER else "docker")
+    image = runtime.image(TOY_IMAGE)
     assert image is not None, "`make test` builds it; by hand: containers/build.sh tests/containers/toy"
     return image
 
@@ -98,12 +112,15 @@ def kept_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def toy_capsule(tmp_path: Path, toy_image: Image, kept_images: Path) -> Path:
     """The toy analysis, captured without a run."""
-    return capture(ROOT / "tests/analyses/toy", tmp_path / "toy.capsule", FromEngine("docker"), kept_images).path
+    source = FromLayout(IMAGES) if NO_DOCKER else FromEngine("docker")
+    return capture(ROOT / "tests/analyses/toy", tmp_path / "toy.capsule", source, kept_images).path
 
 
 @pytest.fixture
 def bare_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A docker engine of our own, that a test may end: own data root and socket, no image, no network."""
+    if NO_DOCKER:
+        pytest.skip("not run: no docker here")
     if os.getuid() != 0 or not shutil.which("dockerd"):
         if os.environ.get("CI") == "true":
             pytest.fail("a second engine needs root and dockerd")
