@@ -76,8 +76,9 @@ class Store:
         return store.temporaries(self.root / "trees")
 
     def whole(self, name: str) -> bool:
+        """Whether all files of the image are there; the store adds some outside of its usr."""
         tree = self.tree(name)
-        found = {str(path.relative_to(tree)): path.read_text() for path in tree.rglob("*") if path.is_file()}
+        found = {str(path.relative_to(tree)): path.read_text() for path in (tree / "usr").rglob("*") if path.is_file()}
         return found == _content(name)
 
 
