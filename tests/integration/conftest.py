@@ -71,6 +71,13 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
+def here(request: pytest.FixtureRequest) -> Runtime:
+    """The runtime of this machine, for tests that need any: docker, or the sandbox where there is none."""
+    runtime: Runtime = request.getfixturevalue("sandbox" if NO_DOCKER else "docker")
+    return runtime
+
+
+@pytest.fixture(scope="session")
 def unshare(sandbox: Sandbox) -> Sandbox:
     """The sandbox as it is where there is no bubblewrap, with the same images."""
     runtime = Sandbox(sandbox.images.root.parent, starters=("unshare",))
@@ -96,9 +103,8 @@ def podman(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Podman:
 
 
 @pytest.fixture(scope="session")
-def toy_image(request: pytest.FixtureRequest) -> Image:
-    runtime: Runtime = request.getfixturevalue("sandbox" if NO_DOCKER else "docker")
-    image = runtime.image(TOY_IMAGE)
+def toy_image(here: Runtime) -> Image:
+    image = here.image(TOY_IMAGE)
     assert image is not None, "`make test` builds it; by hand: containers/build.sh tests/containers/toy"
     return image
 

@@ -19,17 +19,18 @@ from recast_dm.backends import Work
 from recast_dm.backends.local import Local
 from recast_dm.errors import StepFailed
 from recast_dm.model import Policy
+from recast_dm.runtimes import Runtime
 from recast_dm.runtimes.docker import RUN_LABEL, Docker
 from recast_dm.spec import text
 from tests.batching import Seen, records, run, stage
 
 
 @pytest.mark.usefixtures("toy_image")
-def test_a_batch_gives_what_single_starts_give(docker: Docker, tmp_path: Path) -> None:
+def test_a_batch_gives_what_single_starts_give(here: Runtime, tmp_path: Path) -> None:
     numbers = [20, 21, 22, 23]
     together, alone = Seen(), Seen()
-    found = run(docker, tmp_path / "together", numbers, together)
-    expected = run(docker, tmp_path / "alone", numbers, alone, together=False)
+    found = run(here, tmp_path / "together", numbers, together)
+    expected = run(here, tmp_path / "alone", numbers, alone, together=False)
     assert together.starts == 1 + 3 * 2
     assert alone.starts == 1 + 3 * 4
     assert [(r.step, r.key, r.tree, r.published) for r in found.records] == [
@@ -47,35 +48,35 @@ def test_a_batch_gives_what_single_starts_give(docker: Docker, tmp_path: Path) -
             assert how["batch"] == {"size": 2, "container_id": how["container_id"]}
     assert (tmp_path / "together/.attempts/point.3.second.0.1/log").read_text().startswith("adding /batch/")
     again = Seen()
-    run(docker, tmp_path / "together", numbers, again)
+    run(here, tmp_path / "together", numbers, again)
     assert set(again.how.values()) == {"kept"}
 
 
 @pytest.mark.usefixtures("toy_image")
-def test_a_step_fails_alone_and_a_killed_batch_is_done_in_single_starts(docker: Docker, tmp_path: Path) -> None:
+def test_a_step_fails_alone_and_a_killed_batch_is_done_in_single_starts(here: Runtime, tmp_path: Path) -> None:
     seen = Seen()
     with pytest.raises(StepFailed) as caught:
-        run(docker, tmp_path / "refused", [20, 7, 22, 23], seen)
+        run(here, tmp_path / "refused", [20, 7, 22, 23], seen)
     assert (caught.value.step, caught.value.status) == ("point/1/first/0", 7)
     assert "7 is too much" in str(caught.value.hint)
     assert {"point/0/first/0", "point/2/first/0", "point/3/first/0"} <= set(records(tmp_path / "refused"))
 
     killed = Seen()
     with pytest.raises(StepFailed, match="killed") as caught:
-        run(docker, tmp_path / "killed", [1, 2, 3, 4], killed, words="{n} die")
+        run(here, tmp_path / "killed", [1, 2, 3, 4], killed, words="{n} die")
     assert [warning.split(" (")[0] for warning in killed.warnings] == ["point/first: a batch did 0 of 2 steps"] * 2
     assert not list((tmp_path / "killed/.attempts").glob(".batch*"))
 
 
 @pytest.mark.usefixtures("toy_image")
-def test_a_batch_that_takes_too_long_is_ended(docker: Docker, tmp_path: Path) -> None:
+def test_a_batch_that_takes_too_long_is_ended(here: Runtime, tmp_path: Path) -> None:
     seen = Seen()
     with pytest.raises(StepFailed, match="timeout"):
-        run(docker, tmp_path / "run", [1, 2], seen, words="{n} nap", timeout=0.05)
+        run(here, tmp_path / "run", [1, 2], seen, words="{n} nap", timeout=0.05)
 
 
 @pytest.mark.usefixtures("toy_image")
-def test_a_program_that_knows_no_batches_is_started_for_each_step(docker: Docker, tmp_path: Path) -> None:
+def test_a_program_that_knows_no_batches_is_started_for_each_step(here: Runtime, tmp_path: Path) -> None:
     said = yaml.safe_dump({"stages": [stage("hello", "{n}", n=["a", "b", "c"])]})
     said = said.replace("adding.py", "hello.py").replace("--out ", "").replace("singlestep", "multistep")
     document = yaml.safe_load(said)
@@ -86,7 +87,7 @@ def test_a_program_that_knows_no_batches_is_started_for_each_step(docker: Docker
         policies={"hello": Policy(batch=("python3", "/opt/toy/code/hello.py"))},
     )
     seen = Seen()
-    Local(runtime=docker, jobs=1, cache=None).execute(work, directory=tmp_path / "run", observer=seen)
+    Local(runtime=here, jobs=1, cache=None).execute(work, directory=tmp_path / "run", observer=seen)
     assert seen.how == {f"hello/{n}": "ran" for n in range(3)}
     assert len(seen.warnings) == 1
     assert seen.warnings[0].startswith("hello: a batch did 0 of 3 steps (exit code 1: ")

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from recast_dm.runtimes.docker import Docker
+from recast_dm.runtimes import Runtime
 
 
 def recast(*words: str, cwd: Path) -> str:
@@ -25,7 +25,7 @@ def cls(observed: int, background: float, signal: float) -> float:
     return float(tails[0] / tails[1])
 
 
-def test_the_template_runs_as_it_is(docker: Docker, tmp_path: Path) -> None:
+def test_the_template_runs_as_it_is(here: Runtime, tmp_path: Path) -> None:
     recast("new", "my-search", cwd=tmp_path)
     assert json.loads(recast("check", "my-search", "--json", cwd=tmp_path))["warnings"] == []
     recast("run", "my-search", "--workdir", "run", "--no-cache", "--quiet", cwd=tmp_path)

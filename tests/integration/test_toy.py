@@ -13,7 +13,7 @@ from recast_dm.cli import main
 from recast_dm.engine.cache import StepCache
 from recast_dm.engine.events import Event, StepFinished
 from recast_dm.errors import UsageError
-from recast_dm.runtimes.docker import Docker
+from recast_dm.runtimes import Runtime
 
 
 class Finished:
@@ -28,8 +28,8 @@ class Finished:
 
 
 @pytest.fixture
-def backend(docker: Docker, tmp_path: Path) -> Local:
-    return Local(runtime=docker, jobs=2, cache=StepCache(tmp_path / "cache"))
+def backend(here: Runtime, tmp_path: Path) -> Local:
+    return Local(runtime=here, jobs=2, cache=StepCache(tmp_path / "cache"))
 
 
 POINT = {"m_med": "1500", "m_dm": "1"}
@@ -47,18 +47,18 @@ def test_a_rerun_in_containers(toy_capsule: Path, backend: Local, tmp_path: Path
         record = json.loads(path.read_text())
         assert schemas.problem("step-1", record) is None
         assert record["execution"]["user"][0] != 0
-        assert record["execution"]["runtime"]["name"] == "docker"
+        assert record["execution"]["runtime"]["name"] == backend.runtime.about().name
     written = tmp_path / "run/count/0/counts.json"
     assert written.stat().st_uid == os.getuid()
     assert written.stat().st_mode & 0o222 == 0, "what is finished is sealed"
 
 
 def test_the_same_work_done_again_in_containers_agrees(
-    toy_capsule: Path, docker: Docker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    toy_capsule: Path, here: Runtime, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subject = reinterpret.of_capsule(open_capsule(toy_capsule))
     for name in ("one", "two"):
-        again = Local(runtime=docker, jobs=2, cache=None)
+        again = Local(runtime=here, jobs=2, cache=None)
         reinterpret.rerun(subject, "spin1-axial", POINT, again, tmp_path / name, Finished())
     assert main(["diff", str(tmp_path / "one"), str(tmp_path / "two"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
