@@ -77,7 +77,8 @@ class Settings:
 
 def argv(job: Job, settings: Settings) -> tuple[str, ...]:
     """The `podman run` command line of a job."""
-    own = (*_own(settings), *_rlimits(job.limits, settings))
+    gpus = ("--device", "nvidia.com/gpu=all") if job.gpus else ()
+    own = (*_own(settings), *_rlimits(job.limits, settings), *gpus)
     bare = settings.init is not None or job.argv[0] not in _SHELLS
     started = job if bare else replace(job, argv=("sh", "-c", _WRAPPED, "sh", *job.argv))
     return (*settings.reach, *run_words(started, own, settings.limits))

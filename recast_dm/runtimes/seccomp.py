@@ -14,26 +14,9 @@ PROFILES = (Path("/etc/containers/seccomp.json"), Path("/usr/share/containers/se
 """Where podman's own lies, in the order in which podman looks."""
 
 REFUSED = frozenset(
-    [
-        "add_key",
-        "clone",
-        "clone3",
-        "fsconfig",
-        "fsmount",
-        "fsopen",
-        "fspick",
-        "keyctl",
-        "mount",
-        "mount_setattr",
-        "move_mount",
-        "open_tree",
-        "pivot_root",
-        "request_key",
-        "setns",
-        "umount",
-        "umount2",
-        "unshare",
-    ]
+    {"clone", "clone3", "unshare", "setns", "add_key", "keyctl", "request_key"}
+    | {"mount", "mount_setattr", "move_mount", "umount", "umount2", "pivot_root"}
+    | {"fsconfig", "fsmount", "fsopen", "fspick", "open_tree"}
 )
 _NAMESPACES = 0x7E020000
 """clone's flags that make namespaces: CLONE_NEWNS to CLONE_NEWNET, and CLONE_NEWCGROUP."""
