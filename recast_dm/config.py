@@ -149,6 +149,19 @@ def container_user() -> tuple[int, int]:
     return (uid, gid) if uid != 0 else (UNPRIVILEGED_UID, UNPRIVILEGED_UID)
 
 
+def kerberos_ticket() -> Path | None:
+    """The file with the user's Kerberos tickets: KRB5CCNAME, or where MIT's libraries put it."""
+    kind, colon, path = os.environ.get("KRB5CCNAME", f"FILE:/tmp/krb5cc_{os.getuid()}").rpartition(":")
+    found = Path(path)
+    return found if (not colon or kind == "FILE") and found.is_file() else None
+
+
+def voms_proxy() -> Path | None:
+    """The file with the user's VOMS proxy: X509_USER_PROXY, or where voms-proxy-init puts it."""
+    found = Path(os.environ.get("X509_USER_PROXY") or f"/tmp/x509up_u{os.getuid()}")  # noqa: S108  # its own place
+    return found if found.is_file() else None
+
+
 def cpu_features() -> dict[str, str]:
     """The processor's name and feature flags: results are byte-identical only where these agree."""
     name, flags = "unknown", ""

@@ -204,7 +204,8 @@ class Policy:
 class DockerEnvironment:
     """yadage's `docker-encapsulated`. `workdir` is where the command starts: None is the image's own directory.
 
-    Of its `resources`, `asked` are the limits, `unprovided` the names of what nothing here provides.
+    Of its resources, `asked` are the limits, `resources` those of the machine that are mounted (`cvmfs`, `kerberos`,
+    `voms_proxy`, `gpu`), `unprovided` the names of what nothing here provides.
     """
 
     image: str
@@ -214,6 +215,7 @@ class DockerEnvironment:
     workdir: str | None = None
     par_mounts: tuple[ParMount, ...] = ()
     asked: Policy = field(default_factory=Policy)
+    resources: tuple[str, ...] = ()
     unprovided: tuple[str, ...] = ()
 
     @property

@@ -17,6 +17,7 @@ from recast_dm.engine import command
 from recast_dm.engine.command import INPUTS, WORKDIR, Invocation
 from recast_dm.errors import SpecError
 from recast_dm.model import Command, DockerEnvironment, FromYamlPublisher, ManualPublisher, Step, StepId
+from recast_dm.spec.relaxations import leaves_the_container
 from recast_dm.spec.words import plain_words
 
 MOST = 64
@@ -37,7 +38,12 @@ def kind(step: Step, program: Sequence[str] | None) -> Hashable | None:
     environment = spec.environment
     if not program or not isinstance(environment, DockerEnvironment) or not isinstance(spec.process, Command):
         return None
-    if environment.envscript or environment.par_mounts or spec.instructions is not None:
+    if (
+        environment.envscript
+        or environment.par_mounts
+        or spec.instructions is not None
+        or leaves_the_container(step.relaxations)
+    ):
         return None
     if isinstance(spec.publisher, FromYamlPublisher | ManualPublisher):
         return None  # the file may say places

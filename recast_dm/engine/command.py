@@ -17,6 +17,7 @@ from pathlib import Path as HostPath
 from recast_dm.engine import values
 from recast_dm.errors import SpecError
 from recast_dm.model import Command, DockerEnvironment, Field, Path, Script, Step, StepId, Template, Value
+from recast_dm.spec.relaxations import RAW
 
 WORKDIR = "/workdir"
 _SHOW = (
@@ -30,7 +31,6 @@ IN_SCRATCH = (
 )
 """Goes from the image's own directory, which cannot be written to, into a scratch directory that shows all of it."""
 INPUTS = "/inputs"
-RAW = "compat: raw"
 _PLAIN = re.compile(r"[A-Za-z0-9_.:,+-]+(?:/[A-Za-z0-9_.:,+-]+)*/?|(?:/[A-Za-z0-9_.:,+-]+)+/?")
 _COMMAND = re.compile(r"\$[({]|`")
 SAFE = re.compile(r"[A-Za-z0-9_./:=,+@%-]*")

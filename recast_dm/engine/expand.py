@@ -20,6 +20,7 @@ from recast_dm.model import (
     INIT,
     Body,
     Cases,
+    DockerEnvironment,
     FromParJqPublisher,
     NoEnvironment,
     Step,
@@ -29,6 +30,7 @@ from recast_dm.model import (
     Value,
     Workflow,
 )
+from recast_dm.spec.relaxations import of_resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class Expansion:
             body,
             parameters.within(step_id, readdirs),
             depends_on,
-            self._relaxations.get(f"{scope.names}{stage.name}", ()),
+            (*self._relaxations.get(f"{scope.names}{stage.name}", ()), *_of_environment(body)),
             readdirs,
         )
         self._new.append(step)
@@ -235,3 +237,9 @@ class Expansion:
 def steps_of(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps that somebody has to perform: all but the init steps of sub-workflows."""
     return tuple(step for step in steps if not step.spec.init)
+
+
+def _of_environment(spec: StepSpec) -> tuple[str, ...]:
+    """The relaxations that a step's environment declares: resources of the machine."""
+    environment = spec.environment
+    return of_resources(environment.resources) if isinstance(environment, DockerEnvironment) else ()

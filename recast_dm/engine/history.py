@@ -20,6 +20,7 @@ from recast_dm.engine.events import How
 from recast_dm.engine.rundir import RUN_SCHEMA, STEP_SCHEMA, WORKFLOW, WORKFLOW_SCHEMA
 from recast_dm.errors import IntegrityError, UsageError, storage_error
 from recast_dm.model import StepId, Workflow
+from recast_dm.spec import relaxations as relaxing
 
 State: TypeAlias = Literal["created", "queued", "pending", "running", "finished", "failed", "stopped"]
 """REANA's words. A step is `pending` while it waits for others, `queued` while it waits for a free place."""
@@ -249,7 +250,7 @@ def workflow(directory: Path) -> Workflow | None:
     if not (directory / WORKFLOW).is_file():
         return None
     document = store.read_json(directory / WORKFLOW, WORKFLOW_SCHEMA)
-    return yadage.read_flattened(document["workflow"], frozenset(document["relaxations"]), WORKFLOW)
+    return yadage.read_flattened(document["workflow"], relaxing.raw_stages(document["relaxations"]), WORKFLOW)
 
 
 def journal(directory: Path) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ from recast_dm.engine.starting import Prepared, Starter, Tools
 from recast_dm.errors import IntegrityError, Interrupted, RecastError, StepFailed, StorageError, storage_error
 from recast_dm.model import DockerEnvironment, Instructions, ManualPublisher, Policy, Step, StepId
 from recast_dm.runtimes import About
+from recast_dm.spec.relaxations import leaves_the_container
 
 
 class Worker:
@@ -100,8 +101,8 @@ class Worker:
         return self._recorded(prepared, tree, _as_seen_by(prepared.step, twin.execution), "run")
 
     def _cached(self, prepared: Prepared) -> Record | None:
-        if prepared.image is None or self._tools.cache is None or self._tools.afresh(prepared.step.id):
-            return None  # what the host did is good for this run only
+        if self._tools.cache is None or not _for_other_runs(prepared) or self._tools.afresh(prepared.step.id):
+            return None
         entry = self._tools.cache.get(prepared.key)
         if entry is None:
             return None
@@ -161,7 +162,7 @@ class Worker:
         work.rename(place)
         store.fsync_directory(place.parent)
         record = self._recorded(prepared, tree, execution, None)
-        if self._tools.cache and prepared.image is not None:
+        if self._tools.cache and _for_other_runs(prepared):
             try:
                 self._tools.cache.put(prepared.key, tree, place, execution)
             except StorageError as error:  # the run does not need it
@@ -263,3 +264,8 @@ def _as_seen_by(step: Step, execution: Mapping[str, Any]) -> dict[str, Any]:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _for_other_runs(prepared: Prepared) -> bool:
+    """Whether outputs depend on nothing but the key: not of what the host did, or what saw a network or the host."""
+    return prepared.image is not None and not leaves_the_container(prepared.step.relaxations)

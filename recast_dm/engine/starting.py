@@ -16,6 +16,7 @@ from typing import Any
 from recast_dm import config
 from recast_dm.engine import command, events
 from recast_dm.engine.cache import StepCache
+from recast_dm.engine.granting import CREDENTIALS, granted
 from recast_dm.engine.outcome import failure, is_full
 from recast_dm.engine.request import Ask, Request, limits
 from recast_dm.engine.rundir import RunDirectory
@@ -85,6 +86,7 @@ class Starter:
         call = command.invocation(step, places)
         for warning in (*call.warnings, *self._unprovided(step)):
             self._tools.observer(events.Warned(warning))
+        given = granted(step, attempt, self._user)
         job = Job(
             name=self.name(attempt.name),
             run=self.run_id,
@@ -96,12 +98,14 @@ class Starter:
             user=self._user,
             log=attempt / "log",
             stdin=call.stdin,
-            env=call.env,
+            env={**call.env, **given.env},
             limits=limits(policy),
             cwd=call.cwd,
             scratch=attempt / "scratch" if call.scratch else None,
-            files=_written(call.files or {}, attempt),
+            files=(*_written(call.files or {}, attempt), *given.files),
             timeout=policy.timeout,
+            network=given.network,
+            gpus=given.gpus,
         )
         return Start(job, call, places)
 
@@ -117,7 +121,10 @@ class Starter:
         if self.stop.is_set():
             raise Interrupted(f"{job.name} was not started")
         started()
-        outcome = runtime.run(job, said)
+        try:
+            outcome = runtime.run(job, said)
+        finally:
+            shutil.rmtree(job.log.with_name(CREDENTIALS), ignore_errors=True)
         if job.scratch is not None:
             shutil.rmtree(job.scratch, ignore_errors=True)
         return outcome
@@ -127,7 +134,7 @@ class Starter:
         job = start.job
         about = self._about["host" if isinstance(prepared.step.spec.environment, HostEnvironment) else "containers"]
         return {
-            "runtime": {"name": about.name, "version": about.version, "isolation": list(about.isolation)},
+            "runtime": {"name": about.name, "version": about.version, "isolation": _isolation(job, about)},
             "image": prepared.image.document() if prepared.image else None,
             "container_id": outcome.container_id,
             "argv": list(job.argv),
@@ -206,3 +213,10 @@ def _written(files: Mapping[str, str], attempt: Path) -> tuple[tuple[Path, str],
         path.chmod(0o444)
         found.append((path, mountpath))
     return tuple(found)
+
+
+def _isolation(job: Job, about: About) -> list[str]:
+    """What a runtime gave, but for what the step declared that it needs."""
+    given = {"no network": "network, as declared"} if job.network else {}
+    more = ["graphics processors, as declared"] if job.gpus else []
+    return [*(given.get(each, each) for each in about.isolation), *more]

@@ -9,6 +9,7 @@ from typing import Any
 
 from recast_dm.capsule import Capsule
 from recast_dm.model import Image, Policy, Workflow
+from recast_dm.spec import relaxations as relaxing
 from recast_dm.spec import yadage
 from recast_dm.spec.analysis import Analysis, rules_of
 from recast_dm.spec.inputs import Source
@@ -99,7 +100,7 @@ def of_source(source: Source, initdir: Path | None) -> Subject:
     return Subject(
         name=source.name,
         title=source.kind,
-        workflow=yadage.parse_workflow(source.root, raw_stages=frozenset(source.relaxations)),
+        workflow=yadage.parse_workflow(source.root, raw_stages=relaxing.raw_stages(source.relaxations)),
         initdata=source.initdata,
         initdir=initdir,
         identity={"analysis": source.name, "capsule": None},

@@ -46,6 +46,7 @@ class Job:
     dead runner can be found. `user` is the uid and gid of the process. Both output streams go to the file `log` as
     they come. The command starts in `cwd` (None: the image's own directory); each of `files` is mounted read-only at
     its place, `scratch` (where there is one) at `/scratch` to be written to; after `timeout` seconds everything ends.
+    With `network` it has one, with `gpus` the machine's graphics processors: nothing gives these by default.
     Without an image, the job is a process of this machine.
     """
 
@@ -65,6 +66,8 @@ class Job:
     scratch: Path | None = None
     files: tuple[tuple[Path, str], ...] = ()
     timeout: float | None = None
+    network: bool = False
+    gpus: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ def argv(job: Job, start: Start) -> tuple[str, ...]:
     """
     words = ["prlimit", *(f"--{name.lower()}={most}" for name, most in inside.limits(job, start.running).items()), "--"]
     words += [start.program, "--silent", "exec", "--containall", "--cleanenv", "--no-home", "--no-umask", "--uts"]
-    words += ["--net", "--network", "none", "--no-mount", "home,cwd,tmp,sys,hostfs,bind-paths"]
+    words += ["--nv"] if job.gpus else []
+    words += [] if job.network else ["--net", "--network", "none"]
+    words += ["--no-mount", "home,cwd,tmp,sys,hostfs,bind-paths"]
     if start.root:
         words += ["--no-privs", "--security", f"uid:{job.user[0]}", "--security", f"gid:{job.user[1]}"]
     for source, target, read_only in _mounts(job, start.tmp):

@@ -45,7 +45,8 @@ def run_words(job: Job, own: Sequence[str], limits: Collection[str] = LIMITS) ->
     uid, gid = job.user
     words = ["run", "--name", job.name, "--cidfile", str(cidfile(job))]
     words += ["--label", f"{RUN_LABEL}={job.run}", "--label", f"{RUNNER_LABEL}={job.runner}"]
-    words += ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    words += [] if job.network else ["--network", "none"]
+    words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     words += ["--read-only", "--tmpfs", f"/tmp:rw,exec,nosuid,nodev,mode=1777,size={job.limits.tmp}"]  # noqa: S108
     words += ["--user", f"{uid}:{gid}", "--pull", "never", *own, *_limits(job, limits), *_mounts(job)]
     for key, value in sorted({**BASE_ENV, **job.env}.items()):

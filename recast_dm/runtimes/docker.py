@@ -31,7 +31,8 @@ _MEND = (
 
 def argv(job: Job) -> tuple[str, ...]:
     """The `docker run` command line of a job."""
-    return ("docker", *run_words(job, ("--init", "--log-driver", "none")))
+    gpus = ("--gpus", "all") if job.gpus else ()
+    return ("docker", *run_words(job, ("--init", "--log-driver", "none", *gpus)))
 
 
 class Docker:

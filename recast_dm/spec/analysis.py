@@ -12,13 +12,14 @@ from recast_dm import schemas
 from recast_dm.errors import SpecError, UsageError
 from recast_dm.model import Command, Policy, Workflow
 from recast_dm.spec import reference, refs, remote, text, yadage
+from recast_dm.spec import relaxations as relaxing
 from recast_dm.spec.quantity import quantity
 from recast_dm.spec.reference import Rule
 from recast_dm.spec.shape import did_you_mean
 from recast_dm.spec.words import plain_words
 
 MANIFEST = "recast.yml"
-RAW = ("compat: raw",)
+RAW = (relaxing.RAW,)
 """The relaxations of a stage in which values are substituted as text."""
 
 
@@ -146,7 +147,7 @@ def load(
     with file:line:column.
     """
     root, document = _manifest(directory, manifest)
-    relaxations = {**_relaxations(document), **dict.fromkeys(raw, RAW)}
+    relaxations = relaxing.with_raw(_relaxations(document), raw)
     return _analysis(directory, root, document, workflow, example, fetch, relaxations)
 
 
@@ -154,7 +155,7 @@ def workflow(directory: Path, *, fetch: remote.Fetch | None = None) -> tuple[tex
     """The workflow of an analysis, references resolved but not looked at further, and its stages with `compat: raw`."""
     root, document = _manifest(directory, None)
     _, resolved = _workflow(directory, root, document, None, fetch)
-    return resolved, frozenset(_relaxations(document))
+    return resolved, relaxing.raw_stages(_relaxations(document))
 
 
 def rules_of(analysis: Analysis) -> tuple[Rule, ...]:
@@ -180,7 +181,8 @@ def _manifest(directory: Path, root: text.Node | None) -> tuple[text.Node, dict[
 
 def _relaxations(document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     asked = document.get("steps", {})
-    return {stage: RAW for stage, each in asked.items() if each.get("compat") == "raw"}
+    found = {stage: relaxing.of_stage(each) for stage, each in asked.items()}
+    return {stage: each for stage, each in found.items() if each}
 
 
 def _workflow(
@@ -210,7 +212,7 @@ def _analysis(
 ) -> Analysis:
     metadata = document.get("metadata", {})
     workflow_path, resolved = _workflow(directory, root, document, workflow, fetch)
-    loaded = yadage.parse_workflow(resolved, raw_stages=frozenset(relaxations))
+    loaded = yadage.parse_workflow(resolved, raw_stages=relaxing.raw_stages(relaxations))
     _check_stages(loaded, root, document)
     policies = _policies(document.get("steps", {}), root)
     _check_batches(loaded, root, policies)

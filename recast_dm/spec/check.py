@@ -9,6 +9,7 @@ from typing import Any
 
 from recast_dm.errors import SpecError
 from recast_dm.spec import analysis, remote, source, yadage
+from recast_dm.spec import relaxations as relaxing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def check(
     names = {*opened.initdata, *(init or {})}
     if opened.analysis is not None and opened.analysis.signal is not None:
         names |= set(opened.analysis.signal.init)
-    _, problems = yadage.inspect(opened.root, raw_stages=frozenset(opened.relaxations), init=names or None)
+    _, problems = yadage.inspect(opened.root, raw_stages=relaxing.raw_stages(opened.relaxations), init=names or None)
     return Checked(problems.errors, problems.warnings)
 
 

@@ -10,27 +10,36 @@ from recast_dm.errors import SpecError
 from recast_dm.model import Policy
 from recast_dm.spec import shape
 from recast_dm.spec.quantity import quantity
+from recast_dm.spec.relaxations import RESOURCES
 from recast_dm.spec.text import Node
 
 _ELSEWHERE = ("kubernetes_uid", "compute_backend", "unpacked_img")
 """What only says how a cluster is to do it."""
 
 
-def read(node: Node) -> tuple[Policy, tuple[str, ...]]:
-    """The limits that a list of resources sets, and the names of what nothing here provides.
+def read(node: Node) -> tuple[Policy, tuple[str, ...], tuple[str, ...]]:
+    """The limits that a list of resources sets, the resources of a machine, and the names of what nothing provides.
 
     Raises SpecError for a quantity that is none.
     """
     found: dict[str, Any] = {}
+    known: list[str] = []
     unknown: list[str] = []
     for item in shape.sequence(node, "resources"):
         entries = item.value if isinstance(item.value, Mapping) else {str(item.value): item}
         for key, value in entries.items():
             limit = _limit(key, value)
             found |= limit
-            if not limit and key not in _ELSEWHERE and not key.endswith("_request"):
+            if key.lower() in RESOURCES:
+                known += [RESOURCES[key.lower()]] if _wanted(key, value) else []
+            elif not limit and key not in _ELSEWHERE and not key.endswith("_request"):
                 unknown.append(key)
-    return Policy(**found), tuple(unknown)
+    return Policy(**found), tuple(dict.fromkeys(known)), tuple(unknown)
+
+
+def _wanted(key: str, node: Node) -> bool:
+    """A resource is named, or is a key whose value says whether it is wanted."""
+    return str(node.value) == key or node.value not in (False, None, 0, "false", "")
 
 
 def _limit(key: str, node: Node) -> dict[str, Any]:

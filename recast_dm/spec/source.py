@@ -11,6 +11,7 @@ import yaml
 
 from recast_dm.errors import SpecError, UsageError
 from recast_dm.spec import analysis, catalogue, inputs, reana, refs, remote, text, yadage
+from recast_dm.spec import relaxations as relaxing
 from recast_dm.spec.inputs import Source, prepare
 
 __all__ = ["Source", "flatten", "open_source", "prepare"]
@@ -37,7 +38,7 @@ def open_source(
     file:line:column, and RemoteError.
     """
     found = _opened(str(spec), toplevel, example, fetch, raw)
-    return replace(found, relaxations={**found.relaxations, **dict.fromkeys(raw, analysis.RAW)})
+    return replace(found, relaxations=relaxing.with_raw(found.relaxations, raw))
 
 
 def _opened(
@@ -69,7 +70,7 @@ def flatten(source: Source) -> str:
 
     Raises SpecError with the place of what is wrong.
     """
-    yadage.parse_workflow(source.root, raw_stages=frozenset(source.relaxations))
+    yadage.parse_workflow(source.root, raw_stages=relaxing.raw_stages(source.relaxations))
     document = source.root.plain()
     flat: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     if text.parse(flat, source.name).plain() != document:

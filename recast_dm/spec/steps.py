@@ -134,7 +134,7 @@ def _docker(node: Node, what: str, problems: Problems) -> DockerEnvironment:
     tag = entries.get("imagetag")
     workdir = entries.get("workdir")
     listed = entries.get("resources")
-    asked, unprovided = resources.read(listed) if listed and listed.value is not None else (Policy(), ())
+    asked, provided, unprovided = resources.read(listed) if listed and listed.value is not None else (Policy(), (), ())
     for name in unprovided:
         problems.warn(f"the resource {name!r} is not provided here", entries["resources"].where)
     environment = DockerEnvironment(
@@ -145,6 +145,7 @@ def _docker(node: Node, what: str, problems: Problems) -> DockerEnvironment:
         workdir=shape.text(workdir, "workdir") if workdir and workdir.value is not None else None,
         par_mounts=tuple(_par_mount(item) for item in _items(entries, "par_mounts")),
         asked=asked,
+        resources=provided,
         unprovided=unprovided,
     )
     if not _IMAGE.fullmatch(environment.image):

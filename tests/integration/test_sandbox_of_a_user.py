@@ -138,7 +138,7 @@ def test_what_starts_containers_needs_no_root(runtime: Sandbox) -> None:
 
 
 def test_what_it_writes_is_the_users(runtime: Sandbox, home: Home) -> None:
-    outcome, said = as_user(partial(ran, runtime, home, "id -u > '/workdir/a b'; cat /inputs/0/f; echo err >&2; exit 3"))
+    outcome, said = as_user(partial(ran, runtime, home, "id -u >'/workdir/a b'; cat /inputs/0/f; echo err >&2; exit 3"))
     assert (outcome.exit_code, outcome.reason) == (3, "")
     assert sorted(said.splitlines()) == [str(USER), "kepterr"]
 

@@ -95,7 +95,7 @@ class TestSteps:
         change(toy / "steps.yml", lambda d: d["count"]["environment"].update(resources=["CVMFS", "GRIDProxy"]))
         found = [each for each in examine(toy) if each.code == "resource"]
         assert any("CVMFS" in each.message for each in found)
-        assert any("grid proxy" in each.message for each in found)
+        assert any("VOMS proxy" in each.message for each in found)
 
     def test_a_tag_that_moves(self, toy):
         assert codes(toy)["image-unpinned"] == "warning"

@@ -54,7 +54,7 @@ def test_a_job_is_closed_by_default(tmp_path: Path) -> None:
     words = " ".join(bubblewrap.argv(each, tree, inside.mounts(each, tree), 3, block=4))
     before, _, rest = words.partition(" --clearenv ")
     assert before == (
-        "bwrap --block-fd 4 --unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts "
+        "bwrap --block-fd 4 --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-net "
         "--unshare-cgroup-try --disable-userns --die-with-parent --cap-drop ALL --uid 1000 --gid 100 "
         "--json-status-fd 3"
     )

@@ -101,7 +101,7 @@ class TestEnvironments:
                 "env": {"A": "x", "N": 5, "F": 0.5},
                 "workdir": "/opt",
                 "par_mounts": [{"jqscript": ".", "mountpath": "/p"}],
-                "resources": ["kerberos", {"kubernetes_memory_limit": "1Gi"}],
+                "resources": ["kerberos", "slurm", {"voms_proxy": False}, {"kubernetes_memory_limit": "1Gi"}],
             }
         ).environment
         assert isinstance(environment, DockerEnvironment)
@@ -111,7 +111,7 @@ class TestEnvironments:
         (mount,) = environment.par_mounts
         assert isinstance(mount, ParMount)
         assert (mount.jqscript, mount.mountpath) == (".", "/p")
-        assert environment.unprovided == ("kerberos",)
+        assert (environment.resources, environment.unprovided) == (("kerberos",), ("slurm",))
         assert environment.asked == Policy(memory=2**30)
 
     @pytest.mark.parametrize("key", ["par_mounts", "resources", "workdir"])

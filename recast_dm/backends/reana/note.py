@@ -16,6 +16,7 @@ from recast_dm.backends.reana.translate import INPUTS, NOTE, Translated
 from recast_dm.errors import IntegrityError, UsageError
 from recast_dm.images.placed import Placed
 from recast_dm.model import Image, Workflow
+from recast_dm.spec import relaxations as relaxing
 from recast_dm.spec import yadage
 
 FILE = NOTE
@@ -93,7 +94,7 @@ def checked(document: Any, where: str) -> Mapping[str, Any]:
 def workflow_of(document: Mapping[str, Any]) -> tuple[Workflow, dict[str, tuple[str, ...]]]:
     """The workflow that a note is about, and the relaxations of its stages. Raises SpecError."""
     relaxations = {stage: tuple(names) for stage, names in document["relaxations"].items()}
-    return yadage.read_flattened(document["workflow"], frozenset(relaxations), FILE), relaxations
+    return yadage.read_flattened(document["workflow"], relaxing.raw_stages(relaxations), FILE), relaxations
 
 
 def images_of(document: Mapping[str, Any]) -> dict[str, Image]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from recast_dm.capsule import layout, packing
 from recast_dm.errors import IntegrityError, RecastError, UsageError
 from recast_dm.spec import analysis, catalogue, inputs, remote, source, text, yadage
+from recast_dm.spec import relaxations as relaxing
 from recast_dm.spec.text import Node
 
 Kind = Literal["capsule", "analysis", "recast-entry", "unknown"]
@@ -154,7 +155,7 @@ def details(place: Path) -> Details:
         return replace(_details(document, None, ()), on_server=True)
     try:
         opened = source.open_source(str(file))
-        named = yadage.parse_workflow(opened.root, raw_stages=frozenset(opened.relaxations)).images()
+        named = yadage.parse_workflow(opened.root, raw_stages=relaxing.raw_stages(opened.relaxations)).images()
     except RecastError as error:
         return replace(_details(document, None, ()), notes=(f"its workflow cannot be read: {error.message}",))
     return _details(document, _stages(opened.root), tuple({"reference": each} for each in named))

@@ -18,6 +18,8 @@ from recast_dm.capsule.gates.secrets import Secret
 from recast_dm.model import DockerEnvironment, HostEnvironment, Image, StepSpec, Workflow
 from recast_dm.spec import text
 from recast_dm.spec.analysis import MANIFEST
+from recast_dm.spec.relaxations import leaves_the_container, of_stage
+from recast_dm.spec.text import Node
 
 if TYPE_CHECKING:
     from recast_dm.capsule.gates.sbom import Materials
@@ -30,8 +32,8 @@ _SPECIFICATIONS = (".yml", ".yaml", ".json")
 _SERVICES = {
     "cvmfs": "the file system CVMFS",
     "kerberos": "Kerberos tickets",
-    "gridproxy": "a grid proxy",
     "voms_proxy": "a VOMS proxy",
+    "gpu": "graphics processors",
 }
 
 
@@ -68,6 +70,7 @@ def of_analysis(
         *_steps(workflow, captured, stacks),
         *_preserved(directory, root.plain()),
         *_inputs(root),
+        *_relaxed(root),
         *_sources(directory, captured),
     ]
     return ordered(found)
@@ -122,15 +125,30 @@ def _image_name(where: str, environment: DockerEnvironment, captured: bool) -> I
 
 
 def _resources(name: str, where: str, environment: DockerEnvironment) -> Iterator[Finding]:
-    for service in environment.unprovided:
-        known = _SERVICES.get(service.lower(), f"the resource {service!r}")
+    for service in (*environment.resources, *environment.unprovided):
+        known = _SERVICES.get(service, f"the resource {service!r}")
+        why = "no capsule holds" if service in environment.resources else "nothing here provides"
         yield Finding(
             "resource",
             "warning",
             where,
-            f"the stage {name!r} asks for {known}, which nothing here provides",
+            f"the stage {name!r} asks for {known}, which {why}",
             "put what it takes from there into the image or into the inputs",
         )
+
+
+def _relaxed(root: Node) -> Iterator[Finding]:
+    """Stages that see more than their container: no capsule holds that."""
+    for stage, asked in (root.plain().get("steps") or {}).items():
+        for name in of_stage(asked):
+            if leaves_the_container((name,)):
+                yield Finding(
+                    "open-container",
+                    "warning",
+                    str(root.at(("steps", stage))),
+                    f"the stage {stage!r} sees what no capsule holds ({name})",
+                    "put what it takes from there into the image or into the inputs",
+                )
 
 
 def _commands(name: str, where: str, spec: StepSpec, image: Stack | None) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ _MEND = (
     "as root on Debian or Ubuntu `apt-get install -y bubblewrap`;"
     "\nwhere user namespaces are switched off, root switches them on: `sysctl -w user.max_user_namespaces=15000`"
 )
+_GPUS = "--runtime docker, podman or apptainer gives them, with the toolkit of their maker"
 STARTERS = ("bubblewrap", "unshare")
 """What starts a container, in the order of preference."""
 
@@ -89,6 +91,9 @@ class Sandbox:
         return self.images.add(shared.root, stored, content, [reference], origin="docker")
 
     def run(self, job: Job, line: Callable[[str], None]) -> Outcome:
+        if job.gpus:
+            raise ToolMissing(f"{job.name} needs graphics processors, which the sandbox does not give", hint=_GPUS)
+        job = replace(job, files=(*job.files, *_names())) if job.network else job
         assert job.image is not None  # noqa: S101  # a container has one
         start = starting.Start(self._starter()[0], job, self.images.tree(job.image))
         try:
@@ -109,6 +114,11 @@ class Sandbox:
                 ended.add(os.getsid(pid))
                 os.kill(pid, signal.SIGKILL)
         return len(ended)
+
+
+def _names() -> tuple[tuple[Path, str], ...]:
+    """How names of the network become addresses here: the container's network is this machine's."""
+    return tuple((Path(each).resolve(), each) for each in ("/etc/resolv.conf", "/etc/hosts") if Path(each).exists())
 
 
 def _outcome(job: Job, code: int, told: Mapping[str, Any], late: bool) -> Outcome:

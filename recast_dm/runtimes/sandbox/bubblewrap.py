@@ -14,16 +14,8 @@ def argv(job: Job, tree: Path, seen: tuple[Path, ...], status: int, block: int) 
     Its command is started when the other end of `block` is closed.
     """
     uid, gid = job.user
-    words = [
-        "bwrap",
-        "--block-fd",
-        str(block),
-        "--unshare-user",
-        "--unshare-pid",
-        "--unshare-net",
-        "--unshare-ipc",
-        "--unshare-uts",
-    ]
+    words = ["bwrap", "--block-fd", str(block), "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+    words += [] if job.network else ["--unshare-net"]
     words += ["--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--cap-drop", "ALL"]
     words += ["--uid", str(uid), "--gid", str(gid), "--json-status-fd", str(status), "--clearenv"]
     for key, value in inside.environment(job).items():

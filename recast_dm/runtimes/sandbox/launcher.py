@@ -36,7 +36,8 @@ def main(request: Mapping[str, Any]) -> int:
     kernel.mount("none", "/", None, kernel.RECURSIVE | kernel.PRIVATE)
     kernel.mount("none", root, "tmpfs", PLAIN, "mode=755")
     _files(root, iter(request["files"]))
-    _loopback()
+    if not request["network"]:
+        _loopback()
     kernel.pivot(root)
     child = os.fork()
     if child == 0:

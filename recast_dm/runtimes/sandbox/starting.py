@@ -63,7 +63,9 @@ class Start:
             asked = unshared.request(job, tree, told.fileno(), tasks_of(job.user[0]), privileged=privileged)
             request = unshared.written(asked)
             self._open.callback(os.close, request)
-            return self._process(unshared.argv(request, privileged=privileged), (told.fileno(), request))
+            return self._process(
+                unshared.argv(request, privileged=privileged, network=job.network), (told.fileno(), request)
+            )
         shown = inside.mounts(job, tree)
         places = tuple(unprivileged.seen(n) for n, _ in enumerate(shown)) if privileged else shown
         blocked, going = os.pipe()

@@ -13,13 +13,13 @@ from recast_dm.runtimes.sandbox import inside, launcher
 from recast_dm.runtimes.sandbox.unprivileged import STAGE
 
 
-def argv(request: int, *, privileged: bool) -> tuple[str, ...]:
+def argv(request: int, *, privileged: bool, network: bool = False) -> tuple[str, ...]:
     """`unshare` for a job: closed by default. `request` is the descriptor of a file with the request.
 
     Root stays root until the files are there, and then becomes the job's user; others are root of a namespace.
     """
     users = () if privileged else ("--user", "--map-root-user")
-    spaces = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
+    spaces = ("--mount", "--pid", *(() if network else ("--net",)), "--ipc", "--uts", "--cgroup")
     words = ("setpriv", "--pdeathsig", "KILL", "unshare", *users, *spaces, "--fork", "--kill-child")
     return (*words, sys.executable, "-E", "-s", "-S", launcher.__file__, str(request))
 
@@ -36,6 +36,7 @@ def request(job: Job, tree: Path, status: int, running: int, *, privileged: bool
         "argv": job.argv,
         "limits": inside.limits(job, running),
         "status": status,
+        "network": job.network,
     }
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from recast_dm.backends import Work
 from recast_dm.backends.reana.translate import commands, environments
-from recast_dm.engine.command import RAW
 from recast_dm.errors import SpecError
 from recast_dm.images.placed import Placed
 from recast_dm.model import Cases, DockerEnvironment, Policy, Stage, Step, StepSpec, SubWorkflow, Workflow
+from recast_dm.spec.relaxations import RAW
 
 
 @dataclass(slots=True)
