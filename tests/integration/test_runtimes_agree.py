@@ -1,4 +1,4 @@
-"""The same analysis on docker and in the sandbox: equal keys, equal bytes, and one goes on where the other was."""
+"""One analysis on docker, podman and in the sandbox: equal keys, equal bytes, and one goes on where another was."""
 
 import json
 import os
@@ -33,25 +33,32 @@ def outputs(directory: Path) -> dict[str, str]:
     return {str(path.relative_to(directory)): store.sha256_file(path) for path in files}
 
 
-@pytest.mark.parametrize(("analysis", "words"), [("tests/analyses/toy", ())])
-def test_docker_and_the_sandbox_give_the_same_bytes(
-    docker: Runtime, sandbox: Runtime, tmp_path: Path, analysis: str, words: tuple[str, ...]
-) -> None:
-    assert docker.about().name != sandbox.about().name
-    ours, theirs = (run(tmp_path, analysis, name, name, "--no-cache", *words) for name in ("sandbox", "docker"))
+TOY = "tests/analyses/toy"
+
+
+@pytest.fixture(autouse=True)
+def here(docker: Runtime, podman: Runtime, sandbox: Runtime) -> None:
+    """All of them work on this machine."""
+    assert [each.about().name for each in (docker, podman, sandbox)] == ["docker", "podman", "sandbox"]
+
+
+@pytest.mark.parametrize("other", ["sandbox", "podman"])
+def test_docker_and_the_others_give_the_same_bytes(other: str, tmp_path: Path) -> None:
+    ours, theirs = (run(tmp_path, TOY, name, name, "--no-cache") for name in (other, "docker"))
     assert outputs(ours)
     assert outputs(ours) == outputs(theirs)
     keys = [{name: each["key"] for name, each in records(place).items()} for place in (ours, theirs)]
     assert keys[0] == keys[1]
-    names = {each["execution"]["runtime"]["name"] for each in records(ours).values()}
-    assert names == {"sandbox"}
+    assert {each["execution"]["runtime"]["name"] for each in records(ours).values()} == {other}
 
 
-def test_a_run_of_docker_goes_on_in_the_sandbox(docker: Runtime, sandbox: Runtime, tmp_path: Path) -> None:
-    assert docker.about().name != sandbox.about().name
-    begun = run(tmp_path, "tests/analyses/toy", "docker", "run", "--no-cache")
+@pytest.mark.parametrize(
+    ("first", "second"), [("docker", "sandbox"), ("docker", "podman"), ("sandbox", "podman"), ("podman", "docker")]
+)
+def test_a_run_of_one_goes_on_with_another(first: str, second: str, tmp_path: Path) -> None:
+    begun = run(tmp_path, TOY, first, "run", "--no-cache")
     before = records(begun)
     (begun / ".records/limit/0.json").unlink()
-    after = records(run(tmp_path, "tests/analyses/toy", "sandbox", "run", "--no-cache"))
+    after = records(run(tmp_path, TOY, second, "run", "--no-cache"))
     used = {name: each["execution"]["runtime"]["name"] for name, each in after.items()}
-    assert used == {name: "sandbox" if "/limit/" in name else "docker" for name in before}
+    assert used == {name: second if "/limit/" in name else first for name in before}
