@@ -4,7 +4,7 @@
 # CI=true.
 set -euo pipefail
 
-declare -A PACKAGES=([skopeo]=skopeo [umoci]=umoci [podman]=podman [bwrap]=bubblewrap [docker-registry]=docker-registry [strace]=strace [unzip]=unzip
+declare -A PACKAGES=([skopeo]=skopeo [umoci]=umoci [podman]=podman [newuidmap]=uidmap [bwrap]=bubblewrap [docker-registry]=docker-registry [strace]=strace [unzip]=unzip
   [chromium]=chromium [cc]=build-essential)
 HEADERS='import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 
