@@ -1,4 +1,8 @@
-"""The base that every image here shares: Python from Debian packages, made without an engine and without a registry."""
+"""The base that every image here shares: Python from Debian packages, made without an engine and without a registry.
+
+The same packages become the same bytes. Their versions are not locked: after a security update of Debian's, a base that
+is made anew is another one. One that is here already stays.
+"""
 
 from __future__ import annotations
 
