@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,68 +24,76 @@ _INSIDE = "/etc/recast-dm"
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a job gets: `files` are mounted read-only (source, target), `env` says where credentials are."""
+    """What a job gets: `files` are mounted read-only (source, target), `env` says where credentials are.
+
+    `warnings` tell what was asked for and is not here: many a specification asks for more than its commands use.
+    """
 
     network: bool = False
     gpus: bool = False
     files: tuple[tuple[Path, str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-
-
-def granted(step: Step, attempt: Path, user: tuple[int, int]) -> Granted:
-    """What a step gets. Raises ToolMissing for what this machine, or its user, does not have."""
-    files: list[tuple[Path, str]] = []
-    env: dict[str, str] = {}
-    for name in step.relaxations:
-        files += _places(step, name)
-    for resource, credential in _CREDENTIALS.items():
-        if f"{RESOURCE}{resource}" in step.relaxations:
-            files.append((_readable(_held(step, credential), attempt, user), f"{_INSIDE}/{resource}"))
-            env[credential.variable] = f"{credential.prefix}{_INSIDE}/{resource}"
-    return Granted(NETWORK in step.relaxations, f"{RESOURCE}gpu" in step.relaxations, tuple(files), env)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Credential:
     what: str
+    held: Callable[[], Path | None]
     variable: str
     prefix: str
+    settings: str
     hint: str
 
 
 _CREDENTIALS = {
     "kerberos": _Credential(
-        "Kerberos ticket",
+        "Kerberos ticket in a file",
+        config.kerberos_ticket,
         "KRB5CCNAME",
         "FILE:",
-        "`kinit` gets one; it must lie in a file: KRB5CCNAME=FILE:/tmp/krb5cc_…",
+        "/etc/krb5.conf",
+        "`KRB5CCNAME=FILE:/tmp/krb5cc kinit` gets one, for commands with that variable",
     ),
-    "voms_proxy": _Credential("VOMS proxy", "X509_USER_PROXY", "", "`voms-proxy-init --voms EXPERIMENT` gets one"),
+    "voms_proxy": _Credential(
+        "VOMS proxy",
+        config.voms_proxy,
+        "X509_USER_PROXY",
+        "",
+        "/etc/grid-security",
+        "`voms-proxy-init --voms EXPERIMENT` gets one",
+    ),
 }
+_CVMFS = Path("/cvmfs")
 
 
-def _places(step: Step, relaxation: str) -> Iterator[tuple[Path, str]]:
-    """The places of this machine that a relaxation shows."""
-    if relaxation.startswith(MOUNT):
-        path = relaxation.removeprefix(MOUNT)
-        if not Path(path).exists():
-            raise ToolMissing(f"the step {step.id} needs {path}, which is not on this machine")
-        yield Path(path), path
-    elif relaxation == f"{RESOURCE}cvmfs":
-        if not Path("/cvmfs").is_dir():
-            hint = "mount CVMFS (cvmfs.readthedocs.io), or put what it takes from there into the image"
-            raise ToolMissing(f"the step {step.id} needs /cvmfs, which is not on this machine", hint=hint)
-        yield Path("/cvmfs"), "/cvmfs"
-    settings = {f"{RESOURCE}kerberos": "/etc/krb5.conf", f"{RESOURCE}voms_proxy": "/etc/grid-security"}.get(relaxation)
-    if settings is not None and Path(settings).exists():
-        yield Path(settings), settings
+def granted(step: Step, attempt: Path, user: tuple[int, int]) -> Granted:
+    """What a step gets. Raises ToolMissing for a place that recast.yml names and this machine does not have."""
+    asked = [name.removeprefix(RESOURCE) for name in step.relaxations if name.startswith(RESOURCE)]
+    files, env, warnings = [*_places(step)], {}, []
+    if "cvmfs" in asked:
+        if _CVMFS.is_dir():
+            files.append((_CVMFS, str(_CVMFS)))
+        else:
+            warnings.append(f"{step.id} asks for {_CVMFS}, which is not on this machine")
+    for name, credential in _CREDENTIALS.items():
+        if name in asked and (held := credential.held()) is not None:
+            files.append((_readable(held, attempt, user), f"{_INSIDE}/{name}"))
+            files += [(Path(each), each) for each in (credential.settings,) if Path(each).exists()]
+            env[credential.variable] = f"{credential.prefix}{_INSIDE}/{name}"
+        elif name in asked:
+            warnings.append(f"{step.id} asks for a {credential.what}, and you have none: {credential.hint}")
+    return Granted(NETWORK in step.relaxations, "gpu" in asked, tuple(files), env, tuple(warnings))
 
 
-def _held(step: Step, credential: _Credential) -> Path:
-    found = config.kerberos_ticket() if credential.variable == "KRB5CCNAME" else config.voms_proxy()
-    if found is None:
-        raise ToolMissing(f"the step {step.id} needs a {credential.what}, and you have none", hint=credential.hint)
-    return found
+def _places(step: Step) -> Iterator[tuple[Path, str]]:
+    """The places of this machine that recast.yml names."""
+    for name in step.relaxations:
+        if name.startswith(MOUNT):
+            path = name.removeprefix(MOUNT)
+            if not Path(path).exists():
+                raise ToolMissing(f"the step {step.id} needs {path}, which is not on this machine")
+            yield Path(path), path
 
 
 def _readable(credential: Path, attempt: Path, user: tuple[int, int]) -> Path:

@@ -84,9 +84,9 @@ class Starter:
         inputs = tuple(self._place(source) for source in step.input_dirs())
         places = self._places(step, attempt / "work", inputs)
         call = command.invocation(step, places)
-        for warning in (*call.warnings, *self._unprovided(step)):
-            self._tools.observer(events.Warned(warning))
         given = granted(step, attempt, self._user)
+        for warning in (*call.warnings, *given.warnings, *self._unprovided(step)):
+            self._tools.observer(events.Warned(warning))
         job = Job(
             name=self.name(attempt.name),
             run=self.run_id,

@@ -145,12 +145,13 @@ def test_enough_memory_is_enough(run: Run) -> None:
     assert finished.record(StepId("one")).execution["limits"]["memory"] == 512 * 1024**2
 
 
-def test_a_resource_that_is_not_here_is_said(run: Run, told: Told) -> None:
+def test_a_resource_that_is_not_here_is_said(run: Run, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("X509_USER_PROXY", "/no/such/proxy")
     run(command("touch {out}"), {}, resources=["CVMFS", {"voms_proxy": True}])
     warnings = [event.message for event in told.events if isinstance(event, events.Warned)]
     assert warnings == [
-        "one/0: the resource 'CVMFS' is not provided here",
-        "one/0: the resource 'voms_proxy' is not provided here",
+        "one/0 asks for /cvmfs, which is not on this machine",
+        "one/0 asks for a VOMS proxy, and you have none: `voms-proxy-init --voms EXPERIMENT` gets one",
     ]
 
 

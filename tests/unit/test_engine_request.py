@@ -75,9 +75,9 @@ class TestResources:
             {"cvmfs": ["atlas.cern.ch"]},
             "kerberos",
         )
-        policy, unknown = resources.read(node(asked))
+        policy, known, unknown = resources.read(node((*asked, {"voms_proxy": False}, "slurm")))
         assert policy == Policy(memory=8 * 2**30, cpus=0.5, timeout=3600.0)
-        assert unknown == ("cvmfs", "kerberos")
+        assert (known, unknown) == (("cvmfs", "kerberos"), ("slurm",))
 
     @pytest.mark.parametrize(
         "entry",
@@ -131,12 +131,15 @@ class TestPrecedence:
             "other/0": Policy(memory=3, timeout=30, retries=3),
         }
 
-    def test_they_reach_the_job_and_what_is_not_provided_is_said(self, bench):
-        image = {**ASKING, "resources": [*ASKING["resources"], {"kerberos": True}]}
+    def test_they_reach_the_job_and_what_is_not_provided_is_said(self, bench, monkeypatch):
+        monkeypatch.setenv("KRB5CCNAME", "KEYRING:persistent:1000")
+        image = {**ASKING, "resources": [*ASKING["resources"], {"kerberos": True}, "slurm"]}
         bench.run(workflow(stage("one", "true", {}, {}, environment=image)))
         (job,) = bench.runtime.jobs
         assert (job.limits.memory, job.timeout) == (2000, 20)
-        assert bench.seen.warnings() == ["one/0: the resource 'kerberos' is not provided here"]
+        ticket, other = bench.seen.warnings()
+        assert ticket.startswith("one/0 asks for a Kerberos ticket in a file, and you have none: `KRB5CCNAME=FILE:")
+        assert other == "one/0: the resource 'slurm' is not provided here"
 
 
 def test_what_is_asked_for_is_no_part_of_the_work(bench: Bench):
