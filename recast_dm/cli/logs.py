@@ -28,6 +28,7 @@ Step = Annotated[
 ]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is said until the run ends.")]
 StepOption = Annotated[str | None, typer.Option("--step", metavar="STEP", help="The same as STEP.", show_default=False)]
+Stderr = Annotated[bool, typer.Option("--stderr", help="Only what was said on standard error, in containers here.")]
 Attempt = Annotated[int | None, typer.Option(min=1, help="Which attempt at the step.", show_default="the last")]
 
 
@@ -38,6 +39,7 @@ def logs(
     named: StepOption = None,
     follow: Follow = False,
     attempt: Attempt = None,
+    stderr: Stderr = False,
     json: options.Json = False,
 ) -> None:
     """Print what steps said, also while they run: here, or at REANA.
@@ -51,6 +53,8 @@ def logs(
     """
     if json and follow:
         raise UsageError("--json is one document, and --follow does not end", hint="leave out one of them")
+    if stderr and follow:
+        raise UsageError("--follow follows everything that is said", hint="leave out --stderr, or --follow")
     step = _step(step, named)
     workflow = reana.distant(run, option)
     if workflow is not None:
@@ -64,12 +68,16 @@ def logs(
     steps = (only,) if only is not None else _interesting(found)
     if json:
         view.document(
-            {"schema": "recast-dm/logs/1", "run": str(found.directory), "logs": _documents(found, steps, attempt)}
+            {
+                "schema": "recast-dm/logs/1",
+                "run": str(found.directory),
+                "logs": _documents(found, steps, attempt, stderr=stderr),
+            }
         )
     elif follow:
         _follow(found, only, attempt)
     else:
-        _show(found, steps, attempt)
+        _show(found, steps, attempt, stderr=stderr)
 
 
 def _step(word: str | None, option: str | None) -> str | None:
@@ -86,7 +94,7 @@ def _interesting(run: Run) -> tuple[StepHistory, ...]:
     return tuple(failed[:1] or running or said[-1:] or [s for s in run.steps if s.log][-1:])
 
 
-def _show(run: Run, steps: tuple[StepHistory, ...], attempt: int | None) -> None:
+def _show(run: Run, steps: tuple[StepHistory, ...], attempt: int | None, *, stderr: bool) -> None:
     if not steps:
         view.say(f"no step of {run.directory} has said anything yet")
         return
@@ -94,6 +102,9 @@ def _show(run: Run, steps: tuple[StepHistory, ...], attempt: int | None) -> None
         log = _log(run, step, attempt)
         if log is None:
             view.say(_silence(run, step))
+            continue
+        if stderr and (log := _errors(log)) is None:
+            view.say(f"{step.id} said nothing on standard error")
             continue
         view.say(f"{step.id}: {log}")
         for data in _chunks(log):
@@ -110,6 +121,13 @@ def _log(run: Run, step: StepHistory, attempt: int | None) -> Path | None:
     return found[attempt]
 
 
+def _errors(log: Path) -> Path | None:
+    """What was said on standard error, where there was anything: a batch and a process of this machine mix both."""
+    from recast_dm.runtimes.watching import errors_of
+
+    return errors_of(log) if errors_of(log).is_file() else None
+
+
 def _silence(run: Run, step: StepHistory) -> str:
     """Why a step has no log."""
     if step.state == "finished":
@@ -118,10 +136,11 @@ def _silence(run: Run, step: StepHistory) -> str:
     return f"{step.id} is {step.state}: it has said nothing yet"
 
 
-def _documents(run: Run, steps: tuple[StepHistory, ...], attempt: int | None) -> list[dict[str, Any]]:
+def _documents(run: Run, steps: tuple[StepHistory, ...], attempt: int | None, *, stderr: bool) -> list[dict[str, Any]]:
     found = []
     for step in steps:
         log = _log(run, step, attempt)
+        log = _errors(log) if stderr and log else log
         text = b"".join(_chunks(log)).decode("utf-8", "replace") if log else ""
         said = {"step": str(step.id), "state": step.state, "log": str(log) if log else None, "text": text}
         found.append(said)
@@ -166,7 +185,7 @@ def _prefixed(name: str, data: bytes) -> bytes:
 def _follow(run: Run, only: StepHistory | None, attempt: int | None) -> None:
     """Prints what is said until the run ends; with a step, until that step ends."""
     if not run.locked or attempt is not None or (only is not None and only.state in ("finished", "failed")):
-        _show(run, (only,) if only is not None else _interesting(run), attempt)
+        _show(run, (only,) if only is not None else _interesting(run), attempt, stderr=False)
         return
     _Following(run.directory, str(only.id) if only is not None else None).run()
 

@@ -15,6 +15,7 @@ from recast_dm.engine.request import Request
 from recast_dm.errors import RecastError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import Subject
+from recast_dm.runtimes import About
 
 if TYPE_CHECKING:
     from recast_dm.cli.execution import Settings
@@ -32,10 +33,30 @@ def show(subject: Subject, settings: Settings, cache: StepCache | None) -> None:
         policy=settings.policy,
     )
     seen = _performed(forecast(request, settings.workdir, cache))
+    about = _about(subject, settings)
     if settings.json:
-        view.document(_document(subject, seen))
+        view.document(_document(subject, seen, about))
     else:
         view.out(_table(subject, seen))
+        for line in _started_by(about):
+            view.out(line)
+
+
+def _about(subject: Subject, settings: Settings) -> About | None:
+    """What would start the containers, where there are any and something can."""
+    if settings.backend != "local" or not subject.workflow.images():
+        return None
+    try:
+        return runtimes.find(settings.runtime).about()
+    except RecastError:
+        return None  # `_images` says so, where it matters
+
+
+def _started_by(about: About | None) -> Iterator[str]:
+    if about is not None:
+        yield f"started by {about.name} {about.version}"
+        if about.lacking:
+            yield f"  weaker than docker as root: {', '.join(about.lacking)}"
 
 
 def _images(subject: Subject, runtime: str) -> dict[str, Any]:
@@ -70,13 +91,16 @@ def _performed(seen: Forecast) -> Forecast:
     return replace(seen, steps=tuple(steps))
 
 
-def _document(subject: Subject, seen: Forecast) -> dict[str, Any]:
+def _document(subject: Subject, seen: Forecast, about: About | None) -> dict[str, Any]:
     return {
         "schema": "recast-dm/plan/1",
         "analysis": subject.name,
         "steps": [_step(planned) for planned in seen.steps],
         "waiting": [{"stage": unready.stage, "why": unready.why} for unready in seen.waiting],
         "relaxations": {stage: list(each) for stage, each in subject.relaxations.items()},
+        "runtime": None
+        if about is None
+        else {"name": about.name, "version": about.version, "lacking": list(about.lacking)},
     }
 
 

@@ -83,6 +83,16 @@ class Outcome:
     elsewhere: Mapping[str, Any] = field(default_factory=dict)
 
 
+def lacking(isolation: Iterable[str]) -> tuple[str, ...]:
+    """Of what a runtime said, or a record, that it gives: what is weaker than wanted, or not there.
+
+    >>> lacking(["no network", "pids limit", "no cpu limit: no cgroup", "memory limit of each process, by rlimit"])
+    ('no cpu limit: no cgroup', 'memory limit of each process, by rlimit')
+    """
+    missing = ("no limit", "no filter", "no pids limit", "no cpu limit", "none", "network, as declared")
+    return tuple(each for each in isolation if "rlimit" in each or each.startswith(missing))
+
+
 Reason: TypeAlias = Literal["", "out of memory", "timeout", "killed", "removed while it ran"]
 
 
@@ -97,6 +107,11 @@ class About:
     version: str
     isolation: tuple[str, ...]
     platform: str = field(default_factory=platforms.here)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Of the isolation, what falls short of limits by cgroups, a filter of calls, and no network."""
+        return lacking(self.isolation)
 
 
 @runtime_checkable

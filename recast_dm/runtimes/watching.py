@@ -32,12 +32,11 @@ def attached(
     """
     try:
         with (
-            job.log.open("wb") as log,
             subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.PIPE,
                 env={**(config.environment() if env is None else env), **marks(job.run, job.runner)},
                 cwd=cwd,
                 start_new_session=True,  # Ctrl-C reaches us, and we end the container
@@ -45,8 +44,7 @@ def attached(
             Deadline(job, lambda: end(process)) as deadline,
         ):
             feed(process, job.stdin)
-            assert process.stdout is not None  # noqa: S101  # it was asked for
-            copy(process.stdout, log, line)
+            listen(process, job.log, line)
             code = process.wait()
     except OSError as error:
         raise storage_error(error, f"run {job.name}") from None
@@ -86,12 +84,55 @@ class Deadline:
             self._end()
 
 
-def copy(stream: Any, log: BinaryIO, line: Callable[[str], None]) -> None:
-    """Everything to the log as it comes, and each line to `line`; a line without end is handed on in pieces."""
+def listen(process: subprocess.Popen[bytes], log: Path, line: Callable[[str], None]) -> None:
+    """Everything that a process says goes to the log as it comes, and each line to `line`, one at a time.
+
+    What it says on standard error has a file of its own, too (`errors_of`), where there is any.
+    """
+    lock, apart = threading.Lock(), errors_of(log)
+    failed: list[BaseException] = []
+
+    def said(text: str) -> None:
+        with lock:
+            line(text)
+
+    with log.open("wb") as everything, apart.open("wb") as errors:
+
+        def keep(chunk: bytes, *files: BinaryIO) -> None:
+            with lock:
+                for file in files:
+                    file.write(chunk)
+                    file.flush()
+
+        def hear_errors() -> None:
+            try:
+                _copy(process.stderr, lambda chunk: keep(chunk, everything, errors), said)
+            except BaseException as error:  # noqa: BLE001  # it is raised again where it is waited for
+                failed.append(error)
+                process.kill()
+
+        second = threading.Thread(target=hear_errors, daemon=True)
+        second.start()
+        try:
+            _copy(process.stdout, lambda chunk: keep(chunk, everything), said)
+        finally:
+            second.join()
+    if apart.stat().st_size == 0:
+        apart.unlink()
+    if failed:
+        raise failed[0]
+
+
+def errors_of(log: Path) -> Path:
+    """Where what a step said on standard error lies by itself, beside its log."""
+    return log.with_name(f"{log.name}.stderr")
+
+
+def _copy(stream: Any, keep: Callable[[bytes], None], line: Callable[[str], None]) -> None:
+    """Everything to `keep`, and each line to `line`; a line without end is handed on in pieces."""
     rest = b""
     while chunk := stream.read1(LONGEST_LINE):
-        log.write(chunk)
-        log.flush()
+        keep(chunk)
         *lines, rest = (rest + chunk).split(b"\n")
         for text in lines:
             line(text.decode("utf-8", "replace"))

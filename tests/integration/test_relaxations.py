@@ -103,6 +103,17 @@ def test_what_saw_more_is_not_taken_from_another_run(docker: Runtime, tmp_path: 
     assert done(place, "docker", "second")[0] == "two"
 
 
+def test_plan_and_report_say_what_the_sandbox_does_not_enforce(sandbox: Runtime, tmp_path: Path) -> None:
+    place = analysis(tmp_path / "a", "echo")
+    (plan,) = [line for line in run(place, "--dry-run", "--runtime", "sandbox").stdout.splitlines() if "weaker" in line]
+    assert all(each in plan for each in sandbox.about().lacking)
+    assert sandbox.about().lacking
+    done(place, "sandbox", "run")
+    html = tmp_path / "report.html"
+    subprocess.run([CLI, "report", str(tmp_path / "run"), "-o", str(html)], check=True, capture_output=True)
+    assert "no limit of cpus" in html.read_text()
+
+
 def test_the_plan_shows_it(docker: Runtime, tmp_path: Path) -> None:
     assert docker.about().name == "docker"
     place = analysis(tmp_path / "a", INTERFACES, {"network": True, "mounts": ["/usr"]}, ["CVMFS"])

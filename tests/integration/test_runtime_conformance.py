@@ -18,6 +18,7 @@ from recast_dm.model import Image
 from recast_dm.runtimes import Job, Limits, Outcome, Runtime, _space, runner_id
 from recast_dm.runtimes.command_line import RUN_LABEL
 from recast_dm.runtimes.fake import FakeRuntime
+from recast_dm.runtimes.watching import errors_of
 
 IMAGE = "recast-dm/toy:1.0"
 
@@ -158,6 +159,20 @@ class TestContainer:
         start("echo one; sleep 1; echo two", line=lambda text: seen.append((text, time.monotonic())))
         assert [text for text, _ in seen] == ["one", "two"]
         assert seen[1][1] - seen[0][1] > 0.5
+
+    def test_standard_error_is_told_apart(self, start: Start, tmp_path: Path) -> None:
+        start("echo one; echo two >&2; echo three; printf four >&2")
+        assert sorted((tmp_path / "log").read_text().replace("four", "four\n").split()) == [
+            "four",
+            "one",
+            "three",
+            "two",
+        ]
+        assert errors_of(tmp_path / "log").read_text() == "two\nfour"
+
+    def test_who_is_silent_on_standard_error_has_no_file_of_it(self, start: Start, tmp_path: Path) -> None:
+        start("echo one")
+        assert not errors_of(tmp_path / "log").exists()
 
     def test_a_timeout_ends_everything_in_it(self, start: Start) -> None:
         outcome = start("sleep 300 & sleep 300", timeout=1.0)

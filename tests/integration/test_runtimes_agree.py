@@ -42,9 +42,15 @@ def here(docker: Runtime, podman: Runtime, sandbox: Runtime) -> None:
     assert [each.about().name for each in (docker, podman, sandbox)] == ["docker", "podman", "sandbox"]
 
 
-@pytest.mark.parametrize("other", ["sandbox", "podman"])
-def test_docker_and_the_others_give_the_same_bytes(other: str, tmp_path: Path) -> None:
-    ours, theirs = (run(tmp_path, TOY, name, name, "--no-cache") for name in (other, "docker"))
+ATLAS = "specs/atlas-exot-2018-06", "-p", "events=300", "-p", "seeds=[101, 102]"
+
+
+@pytest.mark.parametrize(
+    ("other", "analysis"), [("sandbox", (TOY,)), ("podman", (TOY,)), ("sandbox", ATLAS), ("podman", ATLAS)]
+)
+def test_docker_and_the_others_give_the_same_bytes(other: str, analysis: tuple[str, ...], tmp_path: Path) -> None:
+    what, *words = analysis
+    ours, theirs = (run(tmp_path, what, name, name, "--no-cache", *words) for name in (other, "docker"))
     assert outputs(ours)
     assert outputs(ours) == outputs(theirs)
     keys = [{name: each["key"] for name, each in records(place).items()} for place in (ours, theirs)]

@@ -12,6 +12,7 @@ from recast_dm.report.html.elements import Child, Element, h
 from recast_dm.report.html.material import Material, digest
 from recast_dm.report.html.tables import facts, note, table, value
 from recast_dm.report.scan import Scan
+from recast_dm.runtimes import lacking
 
 MOST_KEYS = 300
 
@@ -34,6 +35,20 @@ def origin(material: Material) -> Element:
         keys = ("time", "recast_dm", "platform", "runtime")
         rows += [(f"captured: {key}", value(material.captured[key])) for key in keys if material.captured.get(key)]
     return facts(rows)
+
+
+def isolation(material: Material) -> Child:
+    """What started the containers, and what of a closed container they were not given."""
+    seen = dict.fromkeys(
+        (f"{runtime['name']} {runtime['version']}", ", ".join(lacking(runtime["isolation"])))
+        for record in material.records.values()
+        if (runtime := record["execution"].get("runtime"))
+    )
+    if not seen:
+        return None
+    return facts(
+        [(f"started by {name}", f"weaker: {less}" if less else "closed, with every limit") for name, less in seen]
+    )
 
 
 def _source(source: Mapping[str, Any]) -> list[tuple[str, Child]]:

@@ -100,7 +100,13 @@ def _sections(material: Material) -> Iterator[Element]:
     yield from _result(material)
     yield from _run(material)
     yield section("images", "Images", provenance.images(material.images))
-    yield section("provenance", "Provenance", provenance.origin(material), provenance.keys(material))
+    yield section(
+        "provenance",
+        "Provenance",
+        provenance.origin(material),
+        provenance.isolation(material),
+        provenance.keys(material),
+    )
     yield section("verify", "Verify it", provenance.commands(material))
     yield section(
         "cite",

@@ -21,7 +21,7 @@ from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, Reason
 from recast_dm.runtimes.marks import marked
 from recast_dm.runtimes.sandbox import starting
-from recast_dm.runtimes.watching import KILLED, Deadline, copy, feed, last_line
+from recast_dm.runtimes.watching import KILLED, Deadline, feed, last_line, listen
 
 ISOLATION = (
     "no network",
@@ -97,10 +97,9 @@ class Sandbox:
         assert job.image is not None  # noqa: S101  # a container has one
         start = starting.Start(self._starter()[0], job, self.images.tree(job.image))
         try:
-            with job.log.open("wb") as log, start as process, Deadline(job, process.kill) as late:
+            with start as process, Deadline(job, process.kill) as late:
                 feed(process, job.stdin)
-                assert process.stdout is not None  # noqa: S101  # it was asked for
-                copy(process.stdout, log, line)
+                listen(process, job.log, line)
                 code = process.wait()
         except OSError as error:
             raise storage_error(error, f"run {job.name}") from None

@@ -102,7 +102,7 @@ class Start:
             words,
             stdin=subprocess.PIPE if self._job.stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             env={"PATH": inside.PATH, **marks(self._job.run, self._job.runner)},
             cwd="/",
             pass_fds=kept,
@@ -120,7 +120,7 @@ def tried(starter: str) -> str:
     try:
         version = subprocess.run([program, "--version"], capture_output=True, check=True, timeout=20, text=True)
         with job_of_this_machine(("true",)) as (job, root), Start(starter, job, root) as process:
-            said, _ = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=20)
     except FileNotFoundError as error:
         raise ToolMissing(f"the command `{error.filename}` is not installed") from None
     except (OSError, subprocess.SubprocessError) as error:
