@@ -13,13 +13,13 @@ from tests.bench import (
     batches,
     capsules,
     closure,
-    containers,
     generation,
     helping,
     limits,
     overhead,
     scans,
     starts,
+    toy,
     unpacking,
 )
 
@@ -38,7 +38,7 @@ def main() -> None:
     parts = {
         "help": helping.measure,
         "overhead": partial(overhead.measure, quick=asked.quick),
-        "containers": containers.measure,
+        "containers": toy.measure,
         "batches": batches.measure,
         "capsules": partial(capsules.measure, asked.gigabytes or (0.2 if asked.quick else 2.0)),
         "generation": generation.measure,
