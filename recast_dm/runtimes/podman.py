@@ -28,6 +28,7 @@ from recast_dm.runtimes import About, Job, Limits, Outcome, runner_lives, seccom
 from recast_dm.runtimes.command_line import CLOSED, LIMITS, RUN_LABEL, RUNNER_LABEL, bind, cidfile, run_words
 from recast_dm.runtimes.marks import end_orphans
 from recast_dm.runtimes.proving import job_of_this_machine
+from recast_dm.runtimes.removal import Removal
 from recast_dm.runtimes.watching import attached, ended, last_line
 
 INITS = (
@@ -132,6 +133,7 @@ class Podman:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: Settings | None = None
+        self._removal = Removal(lambda names: self._try("rm", "--force", "--volumes", *names))
 
     def _settings(self) -> Settings:
         with self._lock:
@@ -162,7 +164,7 @@ class Podman:
         if not container_id:
             raise ToolMissing(f"podman could not start a container: {last_line(job)}")
         state: dict[str, Any] | None = {"Status": "exited", "ExitCode": 0} if code == 0 else self._state(container_id)
-        self._try("rm", "--force", "--volumes", container_id)
+        self._removal.add(container_id)
         if state is None:
             return Outcome(code, container_id, "removed while it ran")
         if state["Status"] not in ("exited", "stopped"):
@@ -183,6 +185,7 @@ class Podman:
         end_orphans(run)
         if not shutil.which("podman"):
             return 0
+        self._removal.finish()
         count = 0
         for container_id, labels in self._containers():
             if labels.get(RUN_LABEL) == run or not runner_lives(labels.get(RUNNER_LABEL, "")):

@@ -120,11 +120,12 @@ def _both(each: Candidate, image: Image, at_once: int, place: Path, times: int) 
 
     actions = (ours, *((partial(bare, each.bare),) if each.bare else ()))
     with ThreadPoolExecutor(at_once) as pool:
-        return in_turns(*((_nothing, action) for action in actions), runs=times)
+        return in_turns(*((partial(_settle, each), action) for action in actions), runs=times)
 
 
-def _nothing() -> None:
-    """There is nothing to do before a start."""
+def _settle(each: Candidate) -> None:
+    """What ended before is removed: podman's containers go while the next ones start."""
+    each.runtime.sweep("no-such-run")
 
 
 def _job(name: str, image: Image, work: Path) -> Job:

@@ -299,7 +299,7 @@ class TestEngine:
         start("exit 0")
         start("exit 1")
         start("sleep 300", timeout=0.5)
-        assert not listed(runtime, f"{RUN_LABEL}=test-{os.getpid()}")
+        assert eventually(lambda: not listed(runtime, f"{RUN_LABEL}=test-{os.getpid()}"))
         assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.cid", "work"]
 
     def test_a_container_that_needs_too_much_memory_is_ended_and_says_so(self, start: Start, runtime: Runtime) -> None:

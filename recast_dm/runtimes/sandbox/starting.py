@@ -60,7 +60,7 @@ class Start:
     ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         job, tree, privileged = self._job, self._tree, os.geteuid() == 0
         if self._starter == "unshare":
-            asked = unshared.request(job, tree, told.fileno(), tasks_of(job.user[0]), privileged=privileged)
+            asked = unshared.request(job, tree, told.fileno(), _counted(job.user[0]), privileged=privileged)
             request = unshared.written(asked)
             self._open.callback(os.close, request)
             return self._process(
@@ -77,16 +77,13 @@ class Start:
     def _limited(
         self, words: tuple[str, ...], ends: tuple[IO[bytes], IO[bytes], IO[bytes]], status: IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        """Bubblewrap, whose command waits until it has its limits: within its namespace they count nothing else.
-
-        Before Linux 5.14 they count all that its user runs.
-        """
+        """Bubblewrap, whose command waits until it has its limits: within its namespace they count nothing else."""
         told, block, go = ends
         process = self._process(words, (told.fileno(), block.fileno()))
         try:
             told.close()
             self._said = status.readline()
-            running = 0 if _kernel() >= COUNTED_APART else tasks_of(self._job.user[0])
+            running = _counted(self._job.user[0])
             for name, most in inside.limits(self._job, running).items() if self._said else ():
                 with contextlib.suppress(ProcessLookupError):
                     resource.prlimit(self.told()["child-pid"], getattr(resource, f"RLIMIT_{name}"), (most, most))
@@ -129,6 +126,11 @@ def tried(starter: str) -> str:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise ToolMissing(f"{starter} cannot start a container: {lines[-1][:300] if lines else 'no message'}")
     return version.stdout.split()[-1]
+
+
+def _counted(uid: int) -> int:
+    """The tasks that count beside a container's own: before Linux 5.14, all that its user runs."""
+    return 0 if _kernel() >= COUNTED_APART else tasks_of(uid)
 
 
 def _kernel() -> tuple[int, ...]:
