@@ -1,12 +1,10 @@
 """The podman of an ordinary user: a user of its own for the test, with a home and a store of images of theirs."""
 
 import os
-import pickle
 import pwd
 import shutil
 import subprocess
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from recast_dm.images.blobs import Blobs
 from recast_dm.images.sources import FromEngine
 from recast_dm.runtimes import Job, Runtime, runner_id
 from recast_dm.runtimes.podman import Podman
+from tests import somebody
 
 IMAGE = "recast-dm/toy:1.0"
 USER = "recast-dm-test"
@@ -57,31 +56,17 @@ def ids() -> tuple[int, int]:
 
 
 def as_user(home: Path, what: Callable[[], object]) -> object:
-    """What a function gives in a process of the user."""
-    uid, gid = ids()
-    read, write = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            os.chdir(home)
-            path = os.environ["PATH"]
-            os.environ.clear()
-            os.environ.update({"HOME": str(home), "PATH": path, "USER": USER})
-            engine._podman_store.cache_clear()
-            said = pickle.dumps((True, what()))
-        except BaseException:  # noqa: BLE001  # it is raised again where it is waited for
-            said = pickle.dumps((False, traceback.format_exc()))
-        with os.fdopen(write, "wb") as out:
-            out.write(said)
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as given:
-        worked, found = pickle.loads(given.read())
-    os.waitpid(child, 0)
-    assert worked, found
-    return found
+    """What a function gives in a process of the user, in whose home it starts."""
+
+    def at_home() -> object:
+        os.chdir(home)
+        path = os.environ["PATH"]
+        os.environ.clear()
+        os.environ.update({"HOME": str(home), "PATH": path, "USER": USER})
+        engine._podman_store.cache_clear()
+        return what()
+
+    return somebody.as_user(*ids(), at_home)
 
 
 def everything(layout: Path, taken: list) -> dict[str, object]:

@@ -1,11 +1,9 @@
 """The sandbox of an ordinary user: root becomes one in a process of its own, with a home and images of theirs."""
 
 import os
-import pickle
 import shutil
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +18,7 @@ from recast_dm.images.layout import Stored
 from recast_dm.images.sources import FromEngine
 from recast_dm.runtimes import Job, Limits, Outcome, Runtime, runner_id
 from recast_dm.runtimes.sandbox import Sandbox
+from tests import somebody
 
 IMAGE = "recast-dm/toy:1.0"
 USER = UNPRIVILEGED_UID + 1 if os.geteuid() == 0 else os.geteuid()
@@ -45,26 +44,7 @@ CLOSED = {
 
 
 def as_user(what: Callable[[], T]) -> T:
-    """What a function gives in a process of the user. Raises what it raises, as text."""
-    read, write = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setresgid(USER, USER, USER)
-                os.setresuid(USER, USER, USER)
-            said = pickle.dumps((True, what()))
-        except BaseException:  # noqa: BLE001  # it is raised again where it is waited for
-            said = pickle.dumps((False, traceback.format_exc()))
-        with os.fdopen(write, "wb") as out:
-            out.write(said)
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as given:
-        worked, found = pickle.loads(given.read())
-    os.waitpid(child, 0)
-    assert worked, found
-    return found  # type: ignore[no-any-return]
+    return somebody.as_user(USER, USER, what)
 
 
 @dataclass(frozen=True, slots=True)
