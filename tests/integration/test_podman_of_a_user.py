@@ -1,5 +1,6 @@
 """The podman of an ordinary user: a user of its own for the test, with a home and a store of images of theirs."""
 
+import itertools
 import os
 import pwd
 import shutil
@@ -79,7 +80,7 @@ def everything(layout: Path, taken: list) -> dict[str, object]:
         place = Path.cwd() / name
         (place / "work").mkdir(parents=True)
         job = Job(
-            name=f"recast-dm-user-{os.getpid()}-{len(codes)}",
+            name=f"recast-dm-user-{os.getpid()}-{next(numbers)}",
             run="user",
             runner=runner_id(),
             image=image,
@@ -91,6 +92,7 @@ def everything(layout: Path, taken: list) -> dict[str, object]:
         )
         return runtime.run(job, lambda _: None).exit_code, (place / "log").read_text(), place / "work"
 
+    numbers = itertools.count()
     codes: dict[str, int] = {}
     worked, said, work = run("Zürich, at work", "touch /workdir/f && id -u; exit 3")
     for name, command in CLOSED.items():
