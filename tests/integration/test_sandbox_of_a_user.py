@@ -1,7 +1,9 @@
 """The sandbox of an ordinary user: root becomes one in a process of its own, with a home and images of theirs."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,15 +13,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from preserving import capture
 
 from recast_dm.config import UNPRIVILEGED_UID
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Stored
 from recast_dm.images.sources import FromEngine
+from recast_dm.model import Image
 from recast_dm.runtimes import Job, Limits, Outcome, Runtime, runner_id
 from recast_dm.runtimes.sandbox import Sandbox
 from tests import somebody
 
+ROOT = Path(__file__).parents[2]
 IMAGE = "recast-dm/toy:1.0"
 USER = UNPRIVILEGED_UID + 1 if os.geteuid() == 0 else os.geteuid()
 T = TypeVar("T")
@@ -139,3 +144,35 @@ def test_it_is_closed(runtime: Sandbox, home: Home, probe: str) -> None:
     command = CLOSED[probe].replace("{home}", str(home.path))
     outcome, said = as_user(partial(ran, runtime, home, command))
     assert outcome.exit_code != 0, said
+
+
+@pytest.fixture
+def typed(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`recast-dm` as the user types it, on a machine whose engines are root's."""
+    python = reachable()
+    packages = os.pathsep.join([*(each for each in sys.path if each.endswith("-packages")), str(ROOT)])
+    become = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups") if os.geteuid() == 0 else ()
+    env = {"HOME": str(home.path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": packages}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [*become, python, "-m", "recast_dm", *words]
+        return subprocess.run(argv, env=env, cwd=home.path, capture_output=True, text=True, check=False)
+
+    if run("--version").returncode != 0:
+        pytest.skip(f"not run: {python} cannot read what these tests are installed with")
+    return run
+
+
+def test_a_user_without_any_engine_reruns_a_capsule(
+    typed: Callable[..., subprocess.CompletedProcess[str]], home: Home, toy_image: Image, kept_images: Path
+) -> None:
+    capsule = home.path.parent / "toy.capsule"
+    capture(ROOT / "tests/analyses/toy", capsule, FromEngine("docker"), kept_images)
+    subprocess.run(["chmod", "-R", "a+rX", str(capsule)], check=True)
+    doctor = typed("doctor", "--json")
+    works = {each["name"]: each["works"] for each in json.loads(doctor.stdout)["machine"]}
+    assert (doctor.returncode, works["runtime sandbox"]) == (0, True)
+    done = typed("rerun", str(capsule), "--model", "spin1-axial", "--set", "m_med=900", "--set", "m_dm=1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "done"
+    assert f"loading {toy_image.reference} from the capsule into sandbox" in done.stderr
