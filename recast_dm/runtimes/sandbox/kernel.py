@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from functools import cache
 
 NEW_MOUNTS, NEW_USERS = 0x00020000, 0x10000000
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_PROGRAMS = 1, 2, 4, 8
@@ -77,10 +78,15 @@ def become(uid: int, gid: int) -> None:
 
 def limit_capabilities() -> None:
     """No program that this thread starts has a capability, or gains one. Needs CAP_SETPCAP."""
-    with open("/proc/sys/kernel/cap_last_cap", "rb") as last:  # noqa: PTH123  # no pathlib: it is slow to import
-        numbers = range(int(last.read()) + 1)
-    for number in numbers:
+    for number in range(_capabilities()):
         _done(_libc.prctl(_DROP_FROM_BOUNDING_SET, number, 0, 0, 0), f"drop the capability {number}")
+
+
+@cache
+def _capabilities() -> int:
+    """How many this kernel knows."""
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as last:  # noqa: PTH123  # no pathlib: it is slow to import
+        return int(last.read()) + 1
 
 
 def renounce() -> None:
