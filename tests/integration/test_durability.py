@@ -19,6 +19,8 @@ from recast_dm.images.sources import FromEngine
 from recast_dm.model import Image
 from recast_dm.runtimes.docker import RUN_LABEL, Docker
 
+pytestmark = pytest.mark.usefixtures("docker")
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -161,7 +163,8 @@ def test_an_engine_that_dies_halfway_is_said_and_finished_steps_are_kept(
 
 def test_no_engine_is_one_clear_message(toy_capsule: Path, tmp_path: Path) -> None:
     socket = f"unix://{tmp_path}/nobody.sock"
-    code, out, err = Runner(toy_capsule, tmp_path / "run", tmp_path / "cache", DOCKER_HOST=socket).finish()
+    env = {"DOCKER_HOST": socket, "RECAST_DM_RUNTIME": "docker"}  # else another one is taken
+    code, out, err = Runner(toy_capsule, tmp_path / "run", tmp_path / "cache", **env).finish()
     assert code == 4
     assert json.loads(out)["kind"] == "tool-missing"
     assert "docker.io" in err

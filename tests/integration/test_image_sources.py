@@ -27,6 +27,8 @@ from pathlib import Path
 from recast_dm.errors import ToolMissing
 from recast_dm.images import sources
 from recast_dm.images.blobs import Blobs
+
+pytestmark = pytest.mark.usefixtures("docker")
 try:
     sources.FromEngine("docker").take(["{TOY}"], Blobs(Path(sys.argv[1])))
 except ToolMissing as error:

@@ -95,8 +95,10 @@ def test_it_is_the_same_image_in_the_other_store(
     assert found[name].image.diff_ids == stored.image.diff_ids
 
 
-def test_who_asks_for_an_image_that_nobody_has_is_told(sandbox: Runtime, tmp_path: Path, name: str) -> None:
-    assert sandbox.about().name == "sandbox"
+def test_who_asks_for_an_image_that_nobody_has_is_told(
+    docker: Runtime, sandbox: Runtime, tmp_path: Path, name: str
+) -> None:
+    assert (docker.about().name, sandbox.about().name) == ("docker", "sandbox")
     ended = recast(tmp_path, "images", "load", name, "--runtime", "sandbox")
     assert ended.returncode == 4
     assert f"no source has the image {name}" in ended.stderr

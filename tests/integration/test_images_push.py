@@ -38,6 +38,7 @@ def layout(toy_capsule):
     return open_capsule(toy_capsule).layout
 
 
+@pytest.mark.usefixtures("docker")
 def test_docker_pulls_what_was_captured(toy_capsule, layout, host, tmp_path):
     done = json.loads(recast("images", "push", toy_capsule, host, "--json", "--quiet").stdout)
     assert schemas.problem("images-1", done) is None

@@ -16,6 +16,7 @@ def test_a_run_that_was_killed_goes_on(seed: int) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("docker"), reason="not run: the command docker is not here")
+@pytest.mark.usefixtures("docker")
 def test_a_run_with_containers_that_was_killed_goes_on() -> None:
     assert kills.killed("fan", "docker", delay=1.0) is None
 
