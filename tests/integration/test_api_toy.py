@@ -14,12 +14,12 @@ TOY = Path(__file__).parents[1] / "analyses/toy"
 
 
 @pytest.fixture
-def settings(here, toy_image, tmp_path, monkeypatch) -> recast_dm.Settings:
+def settings(docker, toy_image, tmp_path, monkeypatch) -> recast_dm.Settings:
     """A directory and caches of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RECAST_DM_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("RECAST_DM_CATALOGUE", str(tmp_path / "catalogue.json"))
-    return recast_dm.Settings(jobs=2, runtime=here.about().name)
+    return recast_dm.Settings(jobs=2, runtime=docker.about().name)
 
 
 @pytest.mark.parametrize("name", ["toy.capsule", "toy.capsule.zip"])

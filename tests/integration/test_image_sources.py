@@ -20,6 +20,7 @@ from recast_dm.images import engine, sources
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.layout import Layout
 
+pytestmark = pytest.mark.usefixtures("docker")
 TOY = "recast-dm/toy:1.0"
 TAKE = f"""
 import sys
@@ -28,7 +29,6 @@ from recast_dm.errors import ToolMissing
 from recast_dm.images import sources
 from recast_dm.images.blobs import Blobs
 
-pytestmark = pytest.mark.usefixtures("docker")
 try:
     sources.FromEngine("docker").take(["{TOY}"], Blobs(Path(sys.argv[1])))
 except ToolMissing as error:
