@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from recast_dm import config, store
 from recast_dm.errors import storage_error
@@ -85,42 +86,33 @@ class Deadline:
 
 
 def listen(process: subprocess.Popen[bytes], log: Path, line: Callable[[str], None]) -> None:
-    """Everything that a process says goes to the log as it comes, and each line to `line`, one at a time.
+    """Everything that a process says goes to the log as it comes, and each line to `line`.
 
     What it says on standard error has a file of its own, too (`errors_of`), where there is any.
     """
-    lock, apart = threading.Lock(), errors_of(log)
-    failed: list[BaseException] = []
-
-    def said(text: str) -> None:
-        with lock:
-            line(text)
-
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018  # they were asked for
+    apart = errors_of(log)
     with log.open("wb") as everything, apart.open("wb") as errors:
-
-        def keep(chunk: bytes, *files: BinaryIO) -> None:
-            with lock:
+        streams = {
+            process.stdout.fileno(): (_Lines(line), (everything,)),
+            process.stderr.fileno(): (_Lines(line), (everything, errors)),
+        }
+        ready = select.poll()
+        for descriptor in streams:
+            ready.register(descriptor, select.POLLIN)
+        while streams:
+            for descriptor, _ in ready.poll():
+                lines, files = streams[descriptor]
+                chunk = os.read(descriptor, LONGEST_LINE)
                 for file in files:
                     file.write(chunk)
                     file.flush()
-
-        def hear_errors() -> None:
-            try:
-                _copy(process.stderr, lambda chunk: keep(chunk, everything, errors), said)
-            except BaseException as error:  # noqa: BLE001  # it is raised again where it is waited for
-                failed.append(error)
-                process.kill()
-
-        second = threading.Thread(target=hear_errors, daemon=True)
-        second.start()
-        try:
-            _copy(process.stdout, lambda chunk: keep(chunk, everything), said)
-        finally:
-            second.join()
+                lines.hear(chunk)
+                if not chunk:
+                    ready.unregister(descriptor)
+                    del streams[descriptor]
     if apart.stat().st_size == 0:
         apart.unlink()
-    if failed:
-        raise failed[0]
 
 
 def errors_of(log: Path) -> Path:
@@ -128,19 +120,21 @@ def errors_of(log: Path) -> Path:
     return log.with_name(f"{log.name}.stderr")
 
 
-def _copy(stream: Any, keep: Callable[[bytes], None], line: Callable[[str], None]) -> None:
-    """Everything to `keep`, and each line to `line`; a line without end is handed on in pieces."""
-    rest = b""
-    while chunk := stream.read1(LONGEST_LINE):
-        keep(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
+class _Lines:
+    """The lines of one stream; one without end is handed on in pieces."""
+
+    def __init__(self, line: Callable[[str], None]) -> None:
+        self._line = line
+        self._rest = b""
+
+    def hear(self, chunk: bytes) -> None:
+        """Hands on what is complete; at the end of the stream, which is an empty chunk, what is left."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
         for text in lines:
-            line(text.decode("utf-8", "replace"))
-        if len(rest) >= LONGEST_LINE:
-            line(rest.decode("utf-8", "replace"))
-            rest = b""
-    if rest:
-        line(rest.decode("utf-8", "replace"))
+            self._line(text.decode("utf-8", "replace"))
+        if self._rest and (not chunk or len(self._rest) >= LONGEST_LINE):
+            self._line(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
 
 
 def feed(process: subprocess.Popen[bytes], text: str | None) -> None:
