@@ -21,10 +21,10 @@ from recast_dm.images.rootfs import Rootfs
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome
 from recast_dm.runtimes.command_line import CLOSED, bind
-from recast_dm.runtimes.marks import marked
+from recast_dm.runtimes.marks import end_all
 from recast_dm.runtimes.proving import job_of_this_machine
 from recast_dm.runtimes.sandbox import Sandbox, inside, starting
-from recast_dm.runtimes.watching import attached, ended
+from recast_dm.runtimes.watching import attached, ended, in_a_shell
 
 PROGRAMS = ("apptainer", "singularity")
 ENV = "/usr/bin/env"
@@ -117,12 +117,7 @@ class Apptainer:
 
     def sweep(self, run: str) -> int:
         """Ends what is left of a run: a container ends with the command that started it."""
-        count = 0
-        for pid, _ in marked(run):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-                count += 1
-        return count
+        return end_all(run)
 
 
 def _program() -> str:
@@ -153,7 +148,7 @@ def _started(program: str, job: Job, tree: Path, line: Callable[[str], None]) ->
         raise storage_error(error, f"run {job.name}") from None
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
-    return (code if code >= 0 else 128 - code), late
+    return in_a_shell(code), late
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -20,7 +20,8 @@ from functools import cache
 from recast_dm.errors import RecastError, StepFailed, ToolMissing, storage_error
 from recast_dm.model import Image
 from recast_dm.runtimes import About, Job, Outcome, Reason
-from recast_dm.runtimes.marks import marked, marks
+from recast_dm.runtimes.marks import end_all, marks
+from recast_dm.runtimes.watching import in_a_shell
 
 
 class Host:
@@ -76,16 +77,11 @@ class Host:
             if timer:
                 timer.cancel()
         reason: Reason = "timeout" if expired.is_set() else "killed" if code == -signal.SIGKILL else ""
-        return Outcome(code if code >= 0 else 128 - code, f"pid {process.pid}", reason)
+        return Outcome(in_a_shell(code), f"pid {process.pid}", reason)
 
     def sweep(self, run: str) -> int:
         """Ends every process that carries the id of a run."""
-        count = 0
-        for pid, _ in marked(run):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-                count += 1
-        return count
+        return end_all(run)
 
 
 def _unstarted(job: Job, error: OSError | ValueError) -> RecastError:

@@ -34,9 +34,17 @@ def marked(run: str) -> Iterator[tuple[int, str]]:
             yield int(place.name), runner.decode("ascii", "replace")
 
 
-def end_orphans(run: str) -> None:
-    """Ends what a dead runner left of an engine's own client: it may still be about to make its container."""
+def end_all(run: str, *, but: str | None = None) -> int:
+    """Ends every process of a run, save those of one runner. Gives how many there were."""
+    count = 0
     for pid, runner in marked(run):
-        if runner != runner_id():
+        if runner != but:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+                count += 1
+    return count
+
+
+def end_orphans(run: str) -> None:
+    """Ends what a dead runner left of an engine's own client: it may still be about to make its container."""
+    end_all(run, but=runner_id())

@@ -52,6 +52,15 @@ def attached(
     return code, deadline.passed
 
 
+def in_a_shell(code: int) -> int:
+    """The exit code of a process as a shell tells it: 128 and the number of the signal that ended it.
+
+    >>> in_a_shell(3), in_a_shell(-9)
+    (3, 137)
+    """
+    return code if code >= 0 else 128 - code
+
+
 def ended(code: int, container_id: str, *, late: bool, out_of_memory: bool) -> Outcome:
     """How a container ended, by its exit code and by what its engine says of it."""
     reason: Reason = "killed" if code == KILLED else ""

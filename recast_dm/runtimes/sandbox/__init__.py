@@ -18,18 +18,14 @@ from recast_dm.errors import ToolMissing, storage_error
 from recast_dm.images.blobs import Blobs
 from recast_dm.images.rootfs import ROOTFS, Rootfs
 from recast_dm.model import Image
-from recast_dm.runtimes import About, Job, Outcome, Reason
+from recast_dm.runtimes import About, Job, Outcome
+from recast_dm.runtimes.command_line import CLOSED
 from recast_dm.runtimes.marks import marked
 from recast_dm.runtimes.sandbox import starting
-from recast_dm.runtimes.watching import KILLED, Deadline, feed, last_line, listen
+from recast_dm.runtimes.watching import KILLED, Deadline, ended, feed, in_a_shell, last_line, listen
 
 ISOLATION = (
-    "no network",
-    "no capabilities",
-    "no new privileges",
-    "read-only root",
-    "unprivileged user",
-    "inputs read-only",
+    *CLOSED,
     "memory limit of each process, by rlimit: no cgroup",
     "limit of the user's processes, by rlimit",
     "no limit of cpus",
@@ -103,16 +99,16 @@ class Sandbox:
                 code = process.wait()
         except OSError as error:
             raise storage_error(error, f"run {job.name}") from None
-        return _outcome(job, code if code >= 0 else 128 - code, start.told(), late.passed)
+        return _outcome(job, in_a_shell(code), start.told(), late.passed)
 
     def sweep(self, run: str) -> int:
         """Ends what is left of a run. What a runner that died had started has died with it."""
-        ended = set()
+        sessions = set()
         for pid, _ in marked(run):
             with contextlib.suppress(OSError):
-                ended.add(os.getsid(pid))
+                sessions.add(os.getsid(pid))
                 os.kill(pid, signal.SIGKILL)
-        return len(ended)
+        return len(sessions)
 
 
 def _names() -> tuple[tuple[Path, str], ...]:
@@ -124,8 +120,7 @@ def _outcome(job: Job, code: int, told: Mapping[str, Any], late: bool) -> Outcom
     """How a container ended, by what was told of it: only one that was made has an exit code."""
     if "exit-code" not in told and not late and code != KILLED:
         code = _unstarted(last_line(job))
-    reason: Reason = "timeout" if late else "killed" if code == KILLED else ""
-    return Outcome(code, f"pid {told.get('child-pid', 0)}", reason)
+    return ended(code, f"pid {told.get('child-pid', 0)}", late=late, out_of_memory=False)
 
 
 def _unstarted(said: str) -> int:
