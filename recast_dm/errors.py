@@ -187,3 +187,14 @@ def storage_error(error: OSError, what: str) -> RecastError:
     if error.errno in _STORAGE_ERRNOS:
         return StorageError(message, hint="check who may write there, or name another place")
     return StorageError(message)
+
+
+def last_words(said: str | bytes) -> str:
+    """The last line of what a program said, as much of it as a message should hold.
+
+    >>> last_words(b"one\\ntwo\\n"), last_words("")
+    ('two', 'no message')
+    """
+    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+    lines = text.strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "no message"

@@ -21,7 +21,7 @@ from recast_dm.errors import Location, RecastError, StepFailed
 from recast_dm.images import blobs, layout, platforms
 from recast_dm.images.blobs import Blobs, Layer
 from recast_dm.images.layout import Layout, Stored
-from recast_dm.images.sources import FromLayout
+from recast_dm.images.sources import FromLayout, kept
 from recast_dm.model import Image
 
 VERSION = 3
@@ -87,16 +87,8 @@ class Workshop:
     def _base_of_runtime(self) -> Stored | None:
         """What is left of it after `make clean`."""
         there = self.place.find(base.REFERENCE)
-        found = None if there is None else self._stored(there)
+        found = None if there is None else kept(base.REFERENCE, there.image_id, self.shared)
         return found if found is not None and base.is_made_by(labels(found), base.recipe()) else None
-
-    def _stored(self, image: Image) -> Stored | None:
-        """An image of the runtime whose bytes are all in `shared`."""
-        if not self.shared.has(image.image_id):
-            return None
-        layers = [self.shared.layer(diff_id) for diff_id in image.diff_ids]
-        content = self.shared.path(image.image_id).read_bytes()
-        return layout.stored(image.reference, content, [each for each in layers if each]) if all(layers) else None
 
     @cached_property
     def base_here(self) -> Image:
@@ -154,7 +146,7 @@ class Workshop:
 
     def _of_runtime(self, here: Image, wanted: str) -> Stored | None:
         """An image that the runtime still has after `make clean`, if it is the one that is wanted."""
-        found = self._stored(here)
+        found = kept(here.reference, here.image_id, self.shared)
         if found is None or labels(found).get(base.LABEL) != wanted:
             return None
         self._keep(found)

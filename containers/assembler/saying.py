@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from recast_dm import errors
 from recast_dm.errors import StorageError, ToolMissing
 
 Command = tuple[str, ...]
@@ -45,5 +46,4 @@ def demand_space(log: Path) -> None:
 
 def last_words(log: Path) -> str:
     """The last line of a log that says something."""
-    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    return lines[-1].strip()[:300] if lines else "no message"
+    return errors.last_words(log.read_bytes() if log.is_file() else b"")

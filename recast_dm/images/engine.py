@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from recast_dm import config, store
-from recast_dm.errors import RecastError, StorageError, ToolMissing, storage_error
+from recast_dm.errors import RecastError, StorageError, ToolMissing, last_words, storage_error
 from recast_dm.images import archive
 from recast_dm.images.blobs import Blobs
-from recast_dm.images.layout import Stored
+from recast_dm.images.layout import Stored, settings_of
 from recast_dm.model import Image
 
 ENGINES = ("docker", "podman")
@@ -77,7 +77,7 @@ def looked_up(engine: str, reference: str) -> dict[str, Any] | None:
         said = done.stderr.decode("utf-8", "replace").lower()
         if "no such image" in said or "not known" in said:
             return None
-        raise ToolMissing(f"{engine} cannot look up {reference}: {_last(done.stderr)}")
+        raise ToolMissing(f"{engine} cannot look up {reference}: {last_words(done.stderr)}")
     try:
         document = json.loads(done.stdout)[0]
         image_id = str(document["Id"])
@@ -102,7 +102,6 @@ def claimed(document: Mapping[str, Any], reference: str) -> str | None:
 
 def image_of(reference: str, document: Mapping[str, Any]) -> Image:
     """The image that an engine describes; docker and podman use the same words."""
-    settings = document.get("Config") or {}
     variant = f"/{document['Variant']}" if document.get("Variant") else ""
     return Image(
         reference=reference,
@@ -110,7 +109,7 @@ def image_of(reference: str, document: Mapping[str, Any]) -> Image:
         diff_ids=tuple(document["RootFS"]["Layers"]),
         platform=f"{document['Os']}/{document['Architecture']}{variant}",
         registry_digest=claimed(document, reference),
-        config={"env": sorted(settings.get("Env") or []), "workdir": settings.get("WorkingDir") or ""},
+        config=settings_of(document.get("Config") or {}),
     )
 
 
@@ -149,7 +148,7 @@ def _save(argv: Sequence[str], directory: Path) -> Path:
 
 
 def _failed(argv: Sequence[str], said: bytes, place: Path) -> RecastError:
-    message = f"`{argv[0]} save` failed: {_last(said)}"
+    message = f"`{argv[0]} save` failed: {last_words(said)}"
     if b"no space left" in said.lower() or shutil.disk_usage(place).free < FULL:
         return StorageError(message, hint="free some space, or name another place with RECAST_DM_CACHE_DIR")
     return ToolMissing(message)
@@ -179,7 +178,7 @@ def load(engine: str, root: Path, images: Sequence[Stored], names: Sequence[Sequ
                 process.wait()
                 raise
         said.seek(0)
-        last = _last(said.read())
+        last = last_words(said.read())
     if isinstance(problem, RecastError):
         raise problem
     if process.returncode != 0 or problem is not None:
@@ -211,8 +210,3 @@ def take(engine: str, references: Sequence[str], shared: Blobs, ids: Mapping[str
                 raise ToolMissing(f"`{engine} save` left out {reference}")
             entries[reference] = entry
         return list(found.take(entries, shared).values())
-
-
-def _last(said: bytes) -> str:
-    lines = said.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300] if lines else "no message"

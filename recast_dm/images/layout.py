@@ -65,12 +65,21 @@ def image_of(reference: str, config: bytes, *, registry_digest: str | None = Non
             diff_ids=diff_ids,
             platform=f"{document['os']}/{document['architecture']}{variant}",
             registry_digest=registry_digest,
-            config={"env": sorted(settings.get("Env") or []), "workdir": settings.get("WorkingDir") or ""},
+            config=settings_of(settings),
         ), document
     except (KeyError, TypeError, AttributeError):
         raise IntegrityError(
             f"the config of {reference} does not say what an image is: its layers (rootfs), os and architecture"
         ) from None
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What an image sets for its containers, of the part of a config that docker calls `Config`.
+
+    >>> settings_of({"Env": ["B=2", "A=1"], "WorkingDir": None})
+    {'env': ['A=1', 'B=2'], 'workdir': ''}
+    """
+    return {"env": sorted(config.get("Env") or []), "workdir": config.get("WorkingDir") or ""}
 
 
 def stored(reference: str, config: bytes, layers: Iterable[Layer], **more: Any) -> Stored:

@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recast_dm import store
@@ -29,6 +29,18 @@ ROOTFS = "rootfs"
 """Where they lie below the cache directory."""
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a name means: an image, and its config byte for byte.
+
+    `origin` is the engine whose name this is: what it means there may change. None for a name that was given here.
+    """
+
+    image: Image
+    config: bytes
+    origin: str | None
+
+
 class Rootfs:
     """Unpacked images below a directory. Safe to use from several threads and processes at once."""
 
@@ -39,41 +51,34 @@ class Rootfs:
         """Where an image's files lie, once they are unpacked."""
         return self.root / "trees" / store.digest(list(image.diff_ids)).removeprefix("sha256:")
 
-    def find(self, name: str) -> Image | None:
-        """The unpacked image of that name or id; None as well for a note that cannot be read."""
-        config = self.config(name)
-        return None if config is None else image_of(name, config)[0]
+    def named(self, name: str) -> Named | None:
+        """What a name or an id means; None for an image that is not here, and for a note that cannot be read."""
+        note = self._note(name)
+        found = self._read(note)
+        if found is not None:
+            with contextlib.suppress(OSError):
+                os.utime(note)  # it is used: see `uses`
+        return found
 
-    def config(self, name: str) -> bytes | None:
-        """The config of the unpacked image of that name or id."""
-        try:
-            note = self._note(name)
-            config = str(store.read_document(note)["config"]).encode()
-            image, _ = image_of(name, config)
-        except (OSError, RecastError, KeyError, TypeError):
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(note)  # it is used: see `uses`
-        return config if self.tree(image).is_dir() else None
+    def find(self, name: str) -> Image | None:
+        """The unpacked image of that name or id."""
+        found = self.named(name)
+        return None if found is None else found.image
 
     def uses(self) -> Iterator[tuple[Path, Image | None]]:
         """Each note of a name, with the image that it means; None where that is not here any more."""
         for note in sorted((self.root / "names").glob("*.json")):
-            try:
-                document = store.read_document(note)
-                image, _ = image_of(str(document["name"]), str(document["config"]).encode())
-            except (OSError, RecastError, KeyError, TypeError):
-                yield note, None
-            else:
-                yield note, image if self.tree(image).is_dir() else None
+            found = self._read(note)
+            yield note, None if found is None else found.image
 
-    def origin(self, name: str) -> str | None:
-        """The engine whose name this is: what it means there may change. None for a name that was given here."""
+    def _read(self, note: Path) -> Named | None:
         try:
-            found = store.read_document(self._note(name)).get("origin")
-        except (OSError, RecastError):
+            document = store.read_document(note)
+            content, origin = str(document["config"]).encode(), document.get("origin")
+            image, _ = image_of(str(document["name"]), content)
+        except (OSError, RecastError, KeyError, TypeError):
             return None
-        return None if found is None else str(found)
+        return Named(image, content, None if origin is None else str(origin)) if self.tree(image).is_dir() else None
 
     def add(
         self, layout: Path, stored: Stored, config: bytes, names: Sequence[str], *, origin: str | None = None

@@ -32,10 +32,8 @@ class Source(Protocol):
         ...
 
 
-def source(text: str, rootfs: Rootfs | None = None) -> Source:
-    """The source that a user names; `rootfs` are the images that are unpacked here, if not at the usual place.
-
-    Raises UsageError.
+def source(text: str) -> Source:
+    """The source that a user names. Raises UsageError.
 
     >>> source("oci:images")
     FromLayout(root=PosixPath('images'))
@@ -44,7 +42,7 @@ def source(text: str, rootfs: Rootfs | None = None) -> Source:
     if text in engine.ENGINES:
         return FromEngine(text)
     if text == "sandbox":
-        return FromUnpacked(rootfs or unpacked_here())
+        return FromUnpacked(unpacked_here())
     if kind == "registry":
         return FromRegistry(rest or None)
     if kind == "oci" and rest:
@@ -96,8 +94,8 @@ class FromEngine:
     def take(self, references: Sequence[str], shared: Blobs) -> dict[str, Stored]:
         seen = {reference: engine.looked_up(self.name, reference) for reference in references}
         here = {reference: each for reference, each in seen.items() if each is not None}
-        kept = {reference: _kept(reference, each["Id"], shared) for reference, each in here.items()}
-        found = {reference: each for reference, each in kept.items() if each is not None}
+        known = {reference: kept(reference, each["Id"], shared) for reference, each in here.items()}
+        found = {reference: each for reference, each in known.items() if each is not None}
         unknown = [reference for reference in here if reference not in found]
         if unknown:
             ids = {reference: here[reference]["Id"] for reference in unknown}
@@ -120,10 +118,10 @@ class FromUnpacked:
         """Raises ToolMissing for an image whose layers are there no more."""
         taken = {}
         for reference in references:
-            config = self.rootfs.config(reference)
-            if config is None:
+            named = self.rootfs.named(reference)
+            if named is None:
                 continue
-            known = _kept(reference, shared.add(config), shared)
+            known = kept(reference, shared.add(named.config), shared)
             if known is None:
                 raise ToolMissing(
                     f"the layers of {reference} are kept no more, only its files in {self.rootfs.root}",
@@ -133,7 +131,7 @@ class FromUnpacked:
         return taken
 
 
-def _kept(reference: str, image_id: str, shared: Blobs) -> Stored | None:
+def kept(reference: str, image_id: str, shared: Blobs) -> Stored | None:
     """An image all of whose bytes are kept already."""
     if not shared.has(image_id):
         return None

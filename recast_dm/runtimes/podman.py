@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from recast_dm import config, store
-from recast_dm.errors import ToolMissing, storage_error
+from recast_dm.errors import ToolMissing, last_words, storage_error
 from recast_dm.images import engine
 from recast_dm.images.rootfs import HOSTS
 from recast_dm.model import Image
@@ -206,7 +206,7 @@ class Podman:
         except FileNotFoundError:
             raise ToolMissing("the command `podman` is not installed", hint=_INSTALL) from None
         if done.returncode != 0:
-            raise ToolMissing(f"podman does not answer: {_last(done.stderr)}", hint=_mend(done.stderr))
+            raise ToolMissing(f"podman does not answer: {last_words(done.stderr)}", hint=_mend(done.stderr))
         return done.stdout
 
     def _try(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -238,7 +238,7 @@ def _find() -> Settings:
         if done.returncode == 0:
             return replace(settings, held=_held(done.stdout))
         said = said or done.stderr
-    raise ToolMissing(f"podman cannot start a container: {_last(said)}", hint=_mend(said))
+    raise ToolMissing(f"podman cannot start a container: {last_words(said)}", hint=_mend(said))
 
 
 def _ways(runtimes: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -325,8 +325,3 @@ def _mend(said: str) -> str | None:
         ranges = "--add-subuids 100000-165535 --add-subgids 100000-165535"
         return f"as root `usermod {ranges} {user}`, then `podman system migrate`"
     return None
-
-
-def _last(said: str) -> str:
-    lines = said.strip().splitlines()
-    return lines[-1][:300] if lines else "no message"

@@ -67,13 +67,14 @@ class Sandbox:
 
     def image(self, reference: str) -> Image | None:
         """An unpacked image. One whose name was docker's follows what docker means by it; one that docker has comes."""
-        found = self.images.find(reference)
+        found = self.images.named(reference)
+        image = None if found is None else found.image
         by_content = reference.startswith(("sha256:", "recast-dm/preserved:"))
-        if by_content or (found is not None and self.images.origin(reference) is None):
-            return found
+        if by_content or (found is not None and found.origin is None):
+            return image
         with contextlib.suppress(ToolMissing):
-            return self._from_docker(reference, found) or found
-        return found
+            return self._from_docker(reference, image) or image
+        return image
 
     def _from_docker(self, reference: str, named: Image | None) -> Image | None:
         from recast_dm.images import engine, sources

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from recast_dm.errors import ToolMissing
+from recast_dm.errors import ToolMissing, last_words
 from recast_dm.runtimes import Job
 from recast_dm.runtimes.marks import marks
 from recast_dm.runtimes.proving import job_of_this_machine
@@ -123,8 +123,7 @@ def tried(starter: str) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolMissing(f"{starter} does not start a container: {error}") from None
     if process.returncode != 0:
-        lines = said.decode("utf-8", "replace").strip().splitlines()
-        raise ToolMissing(f"{starter} cannot start a container: {lines[-1][:300] if lines else 'no message'}")
+        raise ToolMissing(f"{starter} cannot start a container: {last_words(said)}")
     return version.stdout.split()[-1]
 
 
