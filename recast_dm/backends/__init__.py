@@ -11,7 +11,7 @@ from recast_dm import config
 from recast_dm.engine import events
 from recast_dm.engine.execute import Finished
 from recast_dm.errors import ToolMissing, UsageError
-from recast_dm.images import platforms, provision, sources, stores
+from recast_dm.images import platforms, provision, stores
 from recast_dm.images.blobs import Blobs
 from recast_dm.model import HostEnvironment, Image, Policy, Workflow
 from recast_dm.runtimes import Runtime, store_of
@@ -68,10 +68,8 @@ def provide_images(work: Work, runtime: Runtime | None, observer: events.Observe
     if work.layout is not None and needed:
         provision.provide(needed, work.layout, store, runtime.image, told)
     cache = config.Config.from_environment().cache_dir
-    rootfs = store.rootfs if isinstance(store, stores.UnpackedStore) else sources.unpacked_here()
-    others = [stores.store(name, rootfs) for name in stores.NAMES if name != store.name]
     unpinned = [name for name in references if name not in needed]
-    provision.bring(unpinned, store, runtime.image, others, Blobs(cache / "images"), told)
+    provision.bring(unpinned, store, runtime.image, stores.others(store), Blobs(cache / "images"), told)
 
 
 def demand_platform(images: Mapping[str, Image], runtime: Runtime) -> None:

@@ -105,13 +105,9 @@ def _python() -> Check:
 
 def _runtimes() -> Iterator[Check]:
     """Every runtime that is known here, in the order in which they are chosen, each asked to start containers."""
-    from importlib.metadata import entry_points
-
     from recast_dm import runtimes
 
-    known = {point.name for point in entry_points(group="recast_dm.runtimes")}
-    ordered = [each for each in runtimes.AUTO_ORDER if each in known]
-    for name in [*ordered, *sorted(known - {*ordered})]:
+    for name in runtimes.names():
         try:
             yield _runtime(name)
         except RecastError as error:

@@ -82,9 +82,7 @@ def load(
     if store is None:
         raise UsageError(f"{found.about().name} has no images of its own")
     shared = Blobs(options.DEFAULTS.cache_dir / "images")
-    rootfs = sources.unpacked_here()
-    places = [sources.source(each) for each in origins or ()]
-    places = places or [stores.store(name, rootfs) for name in stores.NAMES if name != store.name]
+    places = [sources.source(each) for each in origins or ()] or stores.others(store)
     with shared.in_use():
         taken = sources.collect(references, places, shared, option="--from")
         store.give(shared.root, taken, [[each.image.reference] for each in taken])

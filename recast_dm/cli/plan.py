@@ -15,7 +15,7 @@ from recast_dm.engine.request import Request
 from recast_dm.errors import RecastError
 from recast_dm.model import StepId
 from recast_dm.reinterpret import Subject
-from recast_dm.runtimes import About
+from recast_dm.runtimes import About, Runtime
 
 if TYPE_CHECKING:
     from recast_dm.cli.execution import Settings
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 def show(subject: Subject, settings: Settings, cache: StepCache | None) -> None:
     """Prints the plan of a run."""
+    runtime = _runtime(subject, settings)
     request = Request(
         workflow=subject.workflow,
         initdata=subject.initdata,
         initdir=subject.initdir,
-        images=_images(subject, settings.runtime),
+        images=_images(subject, runtime),
         relaxations=subject.relaxations,
         policies=subject.policies,
         policy=settings.policy,
     )
     seen = _performed(forecast(request, settings.workdir, cache))
-    about = _about(subject, settings)
+    about = runtime.about() if runtime and settings.backend == "local" else None
     if settings.json:
         view.document(_document(subject, seen, about))
     else:
@@ -42,14 +43,17 @@ def show(subject: Subject, settings: Settings, cache: StepCache | None) -> None:
             view.out(line)
 
 
-def _about(subject: Subject, settings: Settings) -> About | None:
-    """What would start the containers, where there are any and something can."""
-    if settings.backend != "local" or not subject.workflow.images():
+def _runtime(subject: Subject, settings: Settings) -> Runtime | None:
+    """What would start the containers, where there are any and something can; else it is said where it matters."""
+    unpinned = _unpinned(subject)
+    if not unpinned and (settings.backend != "local" or not subject.workflow.images()):
         return None
     try:
-        return runtimes.find(settings.runtime).about()
-    except RecastError:
-        return None  # `_images` says so, where it matters
+        return runtimes.find(settings.runtime)
+    except RecastError as error:
+        if unpinned:
+            _say_unknown(error)
+        return None
 
 
 def _started_by(about: About | None) -> Iterator[str]:
@@ -59,16 +63,23 @@ def _started_by(about: About | None) -> Iterator[str]:
             yield f"  weaker than docker as root: {', '.join(about.lacking)}"
 
 
-def _images(subject: Subject, runtime: str) -> dict[str, Any]:
-    """The images as far as they can be known; without an engine, those that a capsule pins."""
+def _images(subject: Subject, runtime: Runtime | None) -> dict[str, Any]:
+    """The images as far as they can be known; without a runtime, those that a capsule pins."""
     found: dict[str, Any] = dict(subject.pinned)
-    missing = [name for name in subject.workflow.images() if name not in found]
-    if missing:
+    if runtime is not None:
         try:
-            found |= {image.reference: image for image in images.pin(missing, runtimes.find(runtime).image)}
+            found |= {image.reference: image for image in images.pin(_unpinned(subject), runtime.image)}
         except RecastError as error:
-            view.say(f"note: {error.message}: nobody can tell which steps are cached")
+            _say_unknown(error)
     return found
+
+
+def _unpinned(subject: Subject) -> list[str]:
+    return [name for name in subject.workflow.images() if name not in subject.pinned]
+
+
+def _say_unknown(error: RecastError) -> None:
+    view.say(f"note: {error.message}: nobody can tell which steps are cached")
 
 
 def _performed(seen: Forecast) -> Forecast:

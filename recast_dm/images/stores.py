@@ -10,7 +10,7 @@ from typing import Protocol
 from recast_dm.images import engine
 from recast_dm.images.layout import Layout, Stored
 from recast_dm.images.rootfs import Rootfs
-from recast_dm.images.sources import FromEngine, FromUnpacked, Source
+from recast_dm.images.sources import FromEngine, FromUnpacked, Source, unpacked_here
 
 SANDBOX = "sandbox"
 NAMES = (*engine.ENGINES, SANDBOX)
@@ -45,6 +45,11 @@ class UnpackedStore(FromUnpacked):
     def give(self, layout: Path, images: Sequence[Stored], names: Sequence[Sequence[str]]) -> None:
         for each, called in zip(images, names, strict=True):
             self.rootfs.add(layout, each, Layout(layout).blob(each.image.image_id), called)
+
+
+def others(own: Store) -> list[Store]:
+    """The stores of this user beside one of them."""
+    return [store(name, unpacked_here()) for name in NAMES if name != own.name]
 
 
 def store(name: str, rootfs: Rootfs) -> Store:

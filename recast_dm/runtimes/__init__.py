@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from recast_dm.images.rootfs import Rootfs
     from recast_dm.images.stores import Store
 
+GROUP = "recast_dm.runtimes"
+"""The entry points by which runtimes are found."""
 AUTO_ORDER = ("docker", "podman", "apptainer", "sandbox")
 """`--runtime auto` takes the first of these that works."""
 UNTESTED = frozenset({"apptainer"})
@@ -186,17 +188,24 @@ def _space() -> str:
         return "unknown"
 
 
+def names() -> tuple[str, ...]:
+    """The runtimes that are known here, in the order in which `auto` takes them; then those that it does not take."""
+    known = {point.name for point in entry_points(group=GROUP)}
+    return (*(each for each in AUTO_ORDER if each in known), *sorted(known.difference(AUTO_ORDER)))
+
+
 def find(name: str) -> Runtime:
     """The runtime of that name, or for `auto` the first that works.
 
     Raises UsageError for an unknown name, ToolMissing when it does not work here.
     """
-    known = {point.name: point for point in entry_points(group="recast_dm.runtimes")}
+    known = names()
     if name == "auto":
-        return _first([each for each in AUTO_ORDER if each in known])
+        return _first([each for each in known if each in AUTO_ORDER])
     if name not in known:
         raise UsageError(f"there is no runtime {name!r}", hint=f"known here: auto, {', '.join(sorted(known))}")
-    runtime: Runtime = known[name].load()()
+    (point,) = entry_points(group=GROUP, name=name)
+    runtime: Runtime = point.load()()
     runtime.about()
     return runtime
 

@@ -40,6 +40,7 @@ class Docker:
 
     def __init__(self) -> None:
         self._client: Any = None
+        self._about: About | None = None
 
     def _engine(self) -> Any:
         if self._client is None:
@@ -52,6 +53,11 @@ class Docker:
         return self._client
 
     def about(self) -> About:
+        if self._about is None:
+            self._about = self._asked()
+        return self._about
+
+    def _asked(self) -> About:
         import docker
         import requests
 

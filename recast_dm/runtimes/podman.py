@@ -133,6 +133,7 @@ class Podman:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: Settings | None = None
+        self._version: str | None = None
         self._removal = Removal(lambda names: self._try("rm", "--force", "--volumes", *names))
 
     def _settings(self) -> Settings:
@@ -142,8 +143,9 @@ class Podman:
         return self._known
 
     def about(self) -> About:
-        version = self._said("--version").split()[-1]
-        return About("podman", version, isolation(self._settings()))
+        if self._version is None:
+            self._version = self._said("--version").split()[-1]
+        return About("podman", self._version, isolation(self._settings()))
 
     def image(self, reference: str) -> Image | None:
         document = engine.looked_up("podman", reference)
