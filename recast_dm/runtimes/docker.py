@@ -63,7 +63,7 @@ class Docker:
 
         try:
             subprocess.run(["docker", "--version"], capture_output=True, check=True, timeout=20)
-            version = self._engine().version()["Version"]
+            server = self._engine().version()
         except FileNotFoundError:
             raise ToolMissing("the command `docker` is not installed", hint=_MEND) from None
         except (
@@ -72,7 +72,7 @@ class Docker:
             requests.RequestException,
         ) as error:
             raise ToolMissing(f"docker does not answer: {_short(error)}", hint=_MEND) from None
-        return About("docker", version, ISOLATION)
+        return About("docker", server["Version"], ISOLATION, f"{server['Os']}/{server['Arch']}")
 
     def image(self, reference: str) -> Image | None:
         import docker
