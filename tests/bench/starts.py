@@ -109,12 +109,12 @@ def _both(each: Candidate, image: Image, at_once: int, place: Path, times: int) 
         os.chown(work, *container_user())
 
     def ours() -> None:
-        jobs = [_job(f"recast-dm-bench-{os.getpid()}-{next(_NUMBERS)}", image, work) for work in works]
+        jobs = [job(f"recast-dm-bench-{os.getpid()}-{next(_NUMBERS)}", image, work) for work in works]
         for outcome in pool.map(lambda job: each.runtime.run(job, lambda _: None), jobs):
             assert outcome.exit_code == 0, outcome
 
     def bare(typed: Bare) -> None:
-        words = [typed(_job("bare", image, work)) for work in works]
+        words = [typed(job("bare", image, work)) for work in works]
         quietly = partial(subprocess.Popen, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         assert [process.wait() for process in [quietly(each) for each in words]] == [0] * at_once
 
@@ -128,7 +128,7 @@ def _settle(each: Candidate) -> None:
     each.runtime.sweep("no-such-run")
 
 
-def _job(name: str, image: Image, work: Path) -> Job:
+def job(name: str, image: Image, work: Path) -> Job:
     return Job(
         name=name,
         run="bench",

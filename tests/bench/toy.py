@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from recast_dm.config import container_user
-from recast_dm.runtimes import Job, Limits, runner_id
 from recast_dm.runtimes.docker import Docker, argv
+from tests.bench import starts
 from tests.bench.timing import BIN, ROOT, median, quiet, table
 
 IMAGE = "recast-dm/toy:1.0"
@@ -24,19 +24,7 @@ def measure() -> None:
         numbers = iter(range(1000))
 
         def bare() -> None:
-            n = next(numbers)
-            job = Job(
-                name=f"recast-dm-bench-{os.getpid()}-{n}",
-                run="bench",
-                runner=runner_id(),
-                image=image,
-                argv=("true",),
-                workdir=work,
-                inputs=(),
-                user=container_user(),
-                log=Path(place) / f"log{n}",
-                limits=Limits(),
-            )
+            job = starts.job(f"recast-dm-bench-{os.getpid()}-{next(numbers)}", image, work)
             words = [word for word in argv(job) if word]
             subprocess.run(["docker", "run", "--rm", *words[2:]], check=True, capture_output=True)
 

@@ -38,18 +38,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.container)
 
 
+def demand(runtime: Runtime, what: str) -> None:
+    """Tests of a runtime that does not work are skipped, and fail under CI=true."""
+    try:
+        runtime.about()
+    except ToolMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no {what}, and CI=true: {error}")
+        pytest.skip(f"not run: {error.message}")
+
+
 @pytest.fixture(scope="session")
 def docker() -> Docker:
     """The engine of this machine."""
     if NO_DOCKER:
         pytest.skip("not run: no docker here")
     engine = Docker()
-    try:
-        engine.about()
-    except ToolMissing as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no engine, and CI=true: {error}")
-        pytest.skip(f"not run: {error.message}")
+    demand(engine, "engine")
     return engine
 
 
@@ -57,12 +62,7 @@ def docker() -> Docker:
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """The sandbox, with a store of images of its own; they come from docker, or without it from the assembler."""
     runtime = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    try:
-        runtime.about()
-    except ToolMissing as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no sandbox, and CI=true: {error}")
-        pytest.skip(f"not run: {error.message}")
+    demand(runtime, "sandbox")
     if NO_DOCKER:
         shared = Blobs(tmp_path_factory.mktemp("for the sandbox"))
         taken = FromLayout(IMAGES).take([TOY_IMAGE], shared)
@@ -89,12 +89,7 @@ def unshare(sandbox: Sandbox) -> Sandbox:
 def podman(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Podman:
     """The podman of this machine, with docker's image of the toy analysis."""
     runtime = Podman()
-    try:
-        runtime.about()
-    except ToolMissing as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no podman, and CI=true: {error}")
-        pytest.skip(f"not run: {error.message}")
+    demand(runtime, "podman")
     if runtime.image(TOY_IMAGE) != docker.image(TOY_IMAGE):
         shared = Blobs(tmp_path_factory.mktemp("for podman"))
         taken = FromEngine("docker").take([TOY_IMAGE], shared)

@@ -11,22 +11,16 @@ import pytest
 
 from recast_dm.errors import ToolMissing
 from recast_dm.model import Image
-from recast_dm.runtimes import Job, Limits, runner_id
+from recast_dm.runtimes import Job, runner_id
 from recast_dm.runtimes.apptainer import Apptainer, Start, argv
+from tests import jobs
 
 CONFIG = {"env": ["LANG=C", "PATH=/opt/bin:/bin"], "workdir": "/opt/x"}
-JOB = Job(
-    name="recast-dm-1-count.0",
-    run="1",
-    runner="42.7",
+JOB = replace(
+    jobs.JOB,
     image=Image(reference="a:1", image_id="sha256:abc", diff_ids=("sha256:x",), platform="linux/amd64", config=CONFIG),
-    argv=("sh", "-c", "echo 'a b' $X"),
-    workdir=Path("/runs/1/.attempts/count.0.1/work"),
     inputs=(Path("/runs/1/a b/0"), Path("/capsule,x:y/data")),
     user=(1000, 1000),
-    log=Path("/runs/1/.attempts/count.0.1/log"),
-    env={"RECAST_DM_P0": "a\nb=c"},
-    limits=Limits(cpus=1.5, memory=2**30, pids=99, tmp=1024),
 )
 START = Start(program="apptainer", tree=Path("/cache/rootfs/trees/abc"), tmp=Path("/runs/tmp"), root=False, running=7)
 
