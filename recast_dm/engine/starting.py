@@ -22,7 +22,7 @@ from recast_dm.engine.request import Ask, Request, limits
 from recast_dm.engine.rundir import RunDirectory
 from recast_dm.errors import Interrupted, ToolMissing, UsageError, storage_error
 from recast_dm.model import INIT, DockerEnvironment, HostEnvironment, Image, Policy, Step, StepId
-from recast_dm.runtimes import About, Job, Outcome, Runtime, runner_id
+from recast_dm.runtimes import NETWORK, About, Job, Outcome, Runtime, runner_id
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -217,6 +217,6 @@ def _written(files: Mapping[str, str], attempt: Path) -> tuple[tuple[Path, str],
 
 def _isolation(job: Job, about: About) -> list[str]:
     """What a runtime gave, but for what the step declared that it needs."""
-    given = {"no network": "network, as declared"} if job.network else {}
+    given = {"no network": NETWORK} if job.network else {}
     more = ["graphics processors, as declared"] if job.gpus else []
     return [*(given.get(each, each) for each in about.isolation), *more]

@@ -85,13 +85,17 @@ class Outcome:
     elsewhere: Mapping[str, Any] = field(default_factory=dict)
 
 
+NETWORK = "network, as declared"
+"""What a record says in the place of `no network`, where a stage declares that it needs one."""
+
+
 def lacking(isolation: Iterable[str]) -> tuple[str, ...]:
     """Of what a runtime said, or a record, that it gives: what is weaker than wanted, or not there.
 
     >>> lacking(["no network", "pids limit", "no cpu limit: no cgroup", "memory limit of each process, by rlimit"])
     ('no cpu limit: no cgroup', 'memory limit of each process, by rlimit')
     """
-    missing = ("no limit", "no filter", "no pids limit", "no cpu limit", "none", "network, as declared")
+    missing = ("no limit", "no filter", "no pids limit", "no cpu limit", "none", NETWORK)
     return tuple(each for each in isolation if "rlimit" in each or each.startswith(missing))
 
 

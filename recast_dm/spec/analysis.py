@@ -19,8 +19,6 @@ from recast_dm.spec.shape import did_you_mean
 from recast_dm.spec.words import plain_words
 
 MANIFEST = "recast.yml"
-RAW = (relaxing.RAW,)
-"""The relaxations of a stage in which values are substituted as text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from recast_dm.errors import SpecError, UsageError
 from recast_dm.spec import inputs, remote, shape
-from recast_dm.spec.analysis import RAW
 from recast_dm.spec.inputs import Source
+from recast_dm.spec.relaxations import RAW
 from recast_dm.spec.text import Node
 
 _DATAOPTS = ("initdir", "inputarchive", "archivematch")
@@ -161,7 +161,7 @@ def _relaxations(root: Node) -> dict[str, tuple[str, ...]]:
     if node is None:
         return {}
     return {
-        stage: RAW
+        stage: (RAW,)
         for stage, asked in shape.mapping(node, "steps").items()
         if shape.mapping(asked, f"the steps of {stage!r}").get("compat", asked).value == "raw"
     }

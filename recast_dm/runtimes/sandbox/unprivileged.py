@@ -62,7 +62,8 @@ class Started:
         except BaseException as error:  # noqa: BLE001  # it is raised again where it is waited for
             self._answer = error
         self._answered.set()
-        self._over.wait() if isinstance(self._answer, subprocess.Popen) else None
+        if isinstance(self._answer, subprocess.Popen):
+            self._over.wait()
 
 
 def _show(shown: Sequence[Path]) -> None:
